@@ -1,0 +1,1 @@
+"""The engines: Elasticsearch, OpenSearch, and one embedded in this process."""

@@ -1,0 +1,1 @@
+"""HTTP in and out. Knows connectors, not models."""

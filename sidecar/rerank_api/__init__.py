@@ -1,0 +1,1 @@
+"""The rerank HTTP API: score given texts, without an engine."""

@@ -1,0 +1,1 @@
+"""Texts to model scores: what a scorer is, models, batching, and scorers elsewhere."""

@@ -1,0 +1,120 @@
+"""The second stage's own values: candidates, options, what was decided, what happened.
+
+Law: frozen values and no behaviour beyond naming. Ranks count from 1, offsets from 0, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from sidecar.scoring.base import FusionName
+
+OnFailure = Literal["first_stage", "error"]
+
+
+class SkipReason(StrEnum):
+    """Why a search was not reranked. The values are the words after `reason=` in the marker."""
+
+    OFF = "off"  #: switched off by configuration, policy or the caller
+    NOT_JSON = "not_json"  #: the request or the answer is not JSON (YAML, CBOR, SMILE, unknown encoding)
+    UNPARSABLE = "unparsable"  #: the body could not be read; the engine will judge it
+    NO_FREE_TEXT = "no_free_text"  #: no words that a user typed: match_all, filters, ids, prefixes
+    NO_TEXT_FIELD = "no_text_field"  #: none of the searched fields holds a string in the hits
+    CUSTOM_RANKING = (
+        "custom_ranking"  #: function_score, script_score, rescore, pinned: the caller's own order
+    )
+    SORT = "sort"  #: sorted by something else than _score, descending
+    SIZE_ZERO = "size_zero"  #: no hits were asked for
+    SCROLL = "scroll"  #: a scroll is an export, not a page
+    SEARCH_AFTER = "search_after"  #: pages by sort values
+    COLLAPSE = "collapse"  #: collapsed groups
+    FILTER_PATH = "filter_path"  #: filter_path hides what reranking needs
+    SIZE_DEPENDENT = "size_dependent"  #: knn, hybrid, rrf and other retrievers: the ranking depends on size
+    BEYOND_RESULT_WINDOW = "beyond_result_window"  #: from + size exceeds the engine's 10,000
+    SYSTEM_INDEX = "system_index"  #: an index whose name begins with a dot
+    PRODUCT_ORIGIN = "product_origin"  #: sent by Kibana or OpenSearch Dashboards for itself
+    SIGNED = "signed"  #: the signature covers the body (AWS SigV4)
+    NATIVE_RERANK = "native_rerank"  #: the request asks the engine's own reranker
+    SEARCH_TYPE = "search_type"  #: a search type or parameter that fixes its own shape
+    FEW_HITS = "few_hits"  #: fewer than two hits
+    ENGINE_ERROR = "engine_error"  #: the engine answered with an error
+    WIDENING_REFUSED = "widening_refused"  #: the engine refused the wider request; the caller's own was sent
+    TOO_LARGE = "too_large"  #: request or answer is over the limit for buffering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankOptions:
+    """How to rerank: defaults from the configuration, overridden by policy and then by the request."""
+
+    #: rerank what can be reranked
+    enabled: bool = True
+    #: rerank the doubtful cases, too (`X-Rerank: on` or `ext.rerank`): custom rankings, product origins
+    insist: bool = False
+    #: candidates fetched and scored at most
+    window: int = 100
+    #: tokens scored at most per search; 0 = no bound, None = half the deadline on the idle device
+    token_budget: int | None = None
+    #: fields whose text is scored; empty = those that the query's text clauses search
+    fields: tuple[str, ...] = ()
+    #: how fields become one text, "{title}. {body}"; None = their values joined by a space
+    template: str | None = None
+    #: words to score against; None = read from the query
+    query_text: str | None = None
+    #: "auto" = what the model recommends
+    fusion: Literal["auto"] | FusionName = "auto"
+    #: the model's share in a linear fusion, 0 to 1; None = what the model recommends
+    weight: float | None = None
+    #: drop hits whose probability is lower; 0 to 1
+    min_score: float | None = None
+    #: seconds for the second stage, from the complete first-stage answer; 0 = none
+    deadline: float = 0.5
+    #: what a failing second stage costs: nothing, or an error status (for evaluation)
+    on_failure: OnFailure = "first_stage"
+    #: add ranks and scores and the text seen to every hit, under `_rerank`
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A hit's text as the model sees it. `rank` (first stage, from 1) is its identity within one search."""
+
+    rank: int
+    score: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredCandidate:
+    """A candidate with the model's raw score and the fused score that orders the page."""
+
+    candidate: Candidate
+    model_score: float
+    fused_score: float
+
+
+class Outcome(StrEnum):
+    """The first word of the marker header `X-Rerank`."""
+
+    APPLIED = "applied"  #: every candidate of the effective window was scored
+    PARTIAL = "partial"  #: the deadline cut the window; a prefix of it was scored
+    SKIPPED = "skipped"  #: not tried
+    DEGRADED = "degraded"  #: tried without any score: first-stage order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRecord:
+    """What happened in one search, for metrics and logs.
+
+    Durations in seconds, None where a step did not run.
+    """
+
+    operation: Literal["search", "msearch"]
+    outcome: Outcome
+    reason: str | None = None
+    candidates: int = 0
+    window: int = 0
+    model: str | None = None
+    first_stage_seconds: float | None = None
+    second_stage_seconds: float | None = None
