@@ -43,9 +43,7 @@ def without_headers(headers: Headers, *names: str) -> Headers:
 
 def printable(headers: Headers) -> str:
     """Return headers for a repr or a log line; credentials are hidden."""
-    return repr(
-        tuple((key, "<hidden>" if key.lower() in _SECRET_HEADERS else value) for key, value in headers)
-    )
+    return repr(tuple((key, "<hidden>" if key.lower() in _SECRET_HEADERS else value) for key, value in headers))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -76,9 +74,7 @@ class SearchRequest:
         """
         names = [index] if isinstance(index, str) else list(index)
         path = "/".join(
-            ("", urllib.parse.quote(",".join(names), safe=",*<>"), "_search")
-            if any(names)
-            else ("", "_search")
+            ("", urllib.parse.quote(",".join(names), safe=",*<>"), "_search") if any(names) else ("", "_search")
         )
         query = f"?{urllib.parse.urlencode(dict(params))}" if params else ""
         json_headers = {"Content-Type": "application/json", **(headers or {})}
@@ -223,9 +219,7 @@ class SearchResponse:
 
     def __repr__(self) -> str:
         """Show status and headers, and only the size of the body."""
-        return (
-            f"SearchResponse({self.status}, headers={printable(self.headers)}, body={len(self.body)} bytes)"
-        )
+        return f"SearchResponse({self.status}, headers={printable(self.headers)}, body={len(self.body)} bytes)"
 
 
 @dataclass(frozen=True, kw_only=True)

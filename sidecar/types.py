@@ -22,9 +22,7 @@ class SkipReason(StrEnum):
     UNPARSABLE = "unparsable"  #: the body could not be read; the engine will judge it
     NO_FREE_TEXT = "no_free_text"  #: no words that a user typed: match_all, filters, ids, prefixes
     NO_TEXT_FIELD = "no_text_field"  #: none of the searched fields holds a string in the hits
-    CUSTOM_RANKING = (
-        "custom_ranking"  #: function_score, script_score, rescore, pinned: the caller's own order
-    )
+    CUSTOM_RANKING = "custom_ranking"  #: function_score, script_score, rescore, pinned: the caller's own order
     SORT = "sort"  #: sorted by something else than _score, descending
     SIZE_ZERO = "size_zero"  #: no hits were asked for
     SCROLL = "scroll"  #: a scroll is an export, not a page
