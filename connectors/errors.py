@@ -6,6 +6,7 @@ answer is an error, until somebody asks for one with `SearchResponse.raise_for_s
     EngineError
     ├── EngineUnavailable   no connection, TLS failure, or the connection broke before the answer was complete
     ├── EngineTimeout       no answer in time
+    ├── AnswerTooLarge      the answer is longer than what may be buffered
     ├── EngineStatusError   raise_for_status() on a 4xx or 5xx
     └── UnknownEngine       somebody answers there, but it is neither Elasticsearch nor OpenSearch
 """
@@ -23,6 +24,10 @@ class EngineUnavailable(EngineError):
 
 class EngineTimeout(EngineError):
     """The engine did not answer in time."""
+
+
+class AnswerTooLarge(EngineError):
+    """The engine's answer is longer than what may be held in memory; it was not read to its end."""
 
 
 class EngineStatusError(EngineError):

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]  # documented only in its own docstring
+from types import MappingProxyType
 from typing import Any
 
 JsonObject = dict[str, Any]
 
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _decoder = json.JSONDecoder(parse_int=float)
 
@@ -40,6 +42,24 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """One element of an array: its span in the text, and its value as the scanner gave it."""
+
+    start: int
+    end: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array: the span from bracket to bracket, and its elements in order."""
+
+    start: int
+    end: int
+    elements: list[Element]
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """Put `text` where `start` to `end` was."""
 
@@ -54,6 +74,27 @@ def decode(content: bytes) -> str:
     if text.startswith("\ufeff"):
         raise ValueError("JSON begins with a byte order mark")
     return text
+
+
+def depth(text: str, limit: int) -> int:
+    """Return how deeply `text` nests objects and arrays, at most `limit` + 1; strings are passed over.
+
+    Linear, without recursion and without building anything: to be asked before any parser.
+    """
+    level = deepest = 0
+    for token in _BRACKET_OR_STRING.finditer(text):
+        match token[0][0]:
+            case "{" | "[":
+                level += 1
+                if level > deepest:
+                    deepest = level
+                    if deepest > limit:
+                        return deepest
+            case "}" | "]":
+                level -= 1
+            case _:  # a string
+                pass
+    return deepest
 
 
 def skip_whitespace(text: str, position: int) -> int:
@@ -74,41 +115,71 @@ def scan_value(text: str, position: int) -> tuple[Any, int]:
     return value, end
 
 
-def scan_object(text: str, position: int = 0) -> list[Member]:
+Scanner = Callable[[str, int], tuple[Any, int]]
+"""Reads the value that starts at a position; returns it, or what stands for it, and the position after it."""
+
+
+NOTHING: Mapping[str, Scanner] = MappingProxyType({})
+
+
+def scan_object(text: str, position: int = 0, into: Mapping[str, Scanner] = NOTHING) -> list[Member]:
     """Return the members of the object that starts at `position`, in order, duplicates included.
 
-    White space before the object is passed over.
+    White space before the object is passed over. `into` names members whose value its own scanner reads,
+    so that a document is walked once however deep one looks.
     """
-    position = _expect(text, skip_whitespace(text, position), "{")
+    members, _ = scan_members(text, skip_whitespace(text, position), into)
+    return members
+
+
+def scan_members(text: str, position: int, into: Mapping[str, Scanner] = NOTHING) -> tuple[list[Member], int]:
+    """Return the members of the object at `position` and the position after it; `into` as in `scan_object`."""
+    position = _expect(text, position, "{")
     members: list[Member] = []
     if text[position : position + 1] == "}":
-        return members
+        return members, position + 1
     while True:
         start = position
         if text[position : position + 1] != '"':
             raise ValueError(f"expected a key at character {position}")
         key, position = scanstring(text, position + 1, True)
         position = _expect(text, skip_whitespace(text, position), ":")
-        value, end = scan_value(text, position)
+        value, end = into.get(key, scan_value)(text, position)
         members.append(Member(key, start, position, end, value))
         position = skip_whitespace(text, end)
         if text[position : position + 1] == "}":
-            return members
+            return members, position + 1
         position = _expect(text, position, ",")
+
+
+def object_scanner(into: Mapping[str, Scanner] = NOTHING) -> Scanner:
+    """Return a scanner that gives an object's members (list[Member]) as its value; `into` as in scan_object."""
+    return lambda text, position: scan_members(text, position, into)
+
+
+def array_scanner(element: Scanner) -> Scanner:
+    """Return a scanner that gives an array as `Array`: the span and the scanned value of every element."""
+    return lambda text, position: _scan_array(text, position, element)
 
 
 def scan_elements(text: str, position: int) -> list[tuple[int, int]]:
     """Return (start, end) of every element of the array whose bracket is at `position`."""
+    array, _ = _scan_array(text, position, scan_value)
+    return [(element.start, element.end) for element in array.elements]
+
+
+def _scan_array(text: str, position: int, element: Scanner) -> tuple[Array, int]:
+    start = position
     position = _expect(text, position, "[")
-    spans: list[tuple[int, int]] = []
+    elements: list[Element] = []
     if text[position : position + 1] == "]":
-        return spans
+        return Array(start, position + 1, elements), position + 1
     while True:
-        _, end = scan_value(text, position)
-        spans.append((position, end))
+        value, end = element(text, position)
+        elements.append(Element(position, end, value))
         position = skip_whitespace(text, end)
         if text[position : position + 1] == "]":
-            return spans
+            return Array(start, position + 1, elements), position + 1
         position = _expect(text, position, ",")
 
 
@@ -121,16 +192,16 @@ def find_member(members: Iterable[Member], key: str) -> Member | None:
     return found
 
 
-def splice(text: str, edits: Iterable[Edit]) -> str:
-    """Return `text` with non-overlapping `edits` made; everything between them stays as it is."""
+def splice(text: str, edits: Iterable[Edit], start: int = 0, end: int | None = None) -> str:
+    """Return `text` from `start` to `end` with non-overlapping `edits` made; what is between them stays as it is."""
     pieces: list[str] = []
-    position = 0
+    position = start
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         if edit.start < position:
             raise ValueError(f"edits overlap at character {edit.start}")
         pieces += (text[position : edit.start], edit.text)
         position = edit.end
-    pieces.append(text[position:])
+    pieces.append(text[position:end])
     return "".join(pieces)
 
 
@@ -148,13 +219,23 @@ def remove_member(text: str, members: list[Member], member: Member) -> Edit:
     return Edit(member.start, skip_whitespace(text, member.end), "")
 
 
-def set_member(text: str, position: int, members: list[Member], key: str, literal: str) -> Edit:
-    """Return the edit that gives `key` the JSON `literal` in the object whose brace is at `position`."""
-    found = find_member(members, key)
-    if found is not None:
-        return Edit(found.value_start, found.end, literal)
-    comma = "," if members else ""
-    return Edit(position + 1, position + 1, f"{json.dumps(key)}:{literal}{comma}")
+def set_members(position: int, members: list[Member], literals: Mapping[str, str]) -> list[Edit]:
+    """Return the edits that give each key of `literals` its JSON literal.
+
+    `members` are all members of the object whose brace is at `position`. A key that is there keeps its
+    place; new ones go to the front.
+    """
+    edits: list[Edit] = []
+    added: list[str] = []
+    for key, literal in literals.items():
+        found = find_member(members, key)
+        if found is None:
+            added.append(f"{json.dumps(key)}:{literal}")
+        else:
+            edits.append(Edit(found.value_start, found.end, literal))
+    if added:
+        edits.append(Edit(position + 1, position + 1, ",".join(added) + ("," if members else "")))
+    return edits
 
 
 def _expect(text: str, position: int, character: str) -> int:

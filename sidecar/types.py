@@ -35,7 +35,7 @@ class SkipReason(StrEnum):
     PRODUCT_ORIGIN = "product_origin"  #: sent by Kibana or OpenSearch Dashboards for itself
     SIGNED = "signed"  #: the signature covers the body (AWS SigV4)
     NATIVE_RERANK = "native_rerank"  #: the request asks the engine's own reranker
-    SEARCH_TYPE = "search_type"  #: a search type or parameter that fixes its own shape
+    SEARCH_PIPELINE = "search_pipeline"  #: an OpenSearch search pipeline may change request and answer
     FEW_HITS = "few_hits"  #: fewer than two hits
     ENGINE_ERROR = "engine_error"  #: the engine answered with an error
     WIDENING_REFUSED = "widening_refused"  #: the engine refused the wider request; the caller's own was sent
@@ -60,6 +60,8 @@ class RerankOptions:
     template: str | None = None
     #: words to score against; None = read from the query
     query_text: str | None = None
+    #: which of the program's models scores; None = the main one. Only a policy can say
+    model: str | None = None
     #: "auto" = what the model recommends
     fusion: Literal["auto"] | FusionName = "auto"
     #: the model's share in a linear fusion, 0 to 1; None = what the model recommends
@@ -92,6 +94,13 @@ class ScoredCandidate:
     fused_score: float
 
 
+class Operation(StrEnum):
+    """What of the engine's API is intercepted."""
+
+    SEARCH = "search"
+    MSEARCH = "msearch"
+
+
 class Outcome(StrEnum):
     """The first word of the marker header `X-Rerank`."""
 
@@ -108,7 +117,7 @@ class SearchRecord:
     Durations in seconds, None where a step did not run.
     """
 
-    operation: Literal["search", "msearch"]
+    operation: Operation
     outcome: Outcome
     reason: str | None = None
     candidates: int = 0

@@ -1,0 +1,94 @@
+"""Elasticsearch: how to know it, and how to talk through somebody's own `AsyncElasticsearch`.
+
+Law: bytes pass as `relay.py` says; nothing here looks into a search. Elasticsearch names itself by the header
+`X-Elastic-Product`, which the official clients demand on every 2xx answer.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Final
+
+from connectors.base import Headers, RelayRequest, RelayResponse, SearchRequest, SearchResponse, header
+from connectors.errors import AnswerTooLarge, EngineTimeout, EngineUnavailable
+from connectors.relay import EngineFacts, RelayConnector, end_to_end, stream_buffered
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
+
+PRODUCT_HEADER: Final = "X-Elastic-Product"
+
+
+class ElasticsearchConnector(RelayConnector):
+    """Connector for Elasticsearch 8.14 or later."""
+
+    @classmethod
+    def from_client(cls, client: AsyncElasticsearch) -> ElasticsearchConnector:
+        """Return a connector that uses `client`: its nodes, TLS, credentials and timeouts.
+
+        The client stays the caller's: `aclose()` does not close it.
+        """
+        return cls(ClientTransport(client), EngineFacts(product="elasticsearch"))
+
+
+def recognise(headers: Headers, info: dict[str, Any]) -> EngineFacts | None:
+    """Return the facts when the answer to `GET /` is Elasticsearch's, else None."""
+    product = header(headers, PRODUCT_HEADER)
+    version = info.get("version")
+    number = str(version.get("number", "")) if isinstance(version, dict) else ""
+    is_elasticsearch = product == "Elasticsearch" or info.get("tagline") == "You Know, for Search"
+    return EngineFacts(product="elasticsearch", version=number) if is_elasticsearch else None
+
+
+class ClientTransport:
+    """Carries requests through an `AsyncElasticsearch`, one level below its serializers and error classes."""
+
+    def __init__(self, client: AsyncElasticsearch) -> None:
+        """Borrow `client`; it is never closed here."""
+        self._client = client
+
+    async def fetch(self, request: SearchRequest, *, max_bytes: int | None = None) -> SearchResponse:
+        """Send a search through one node of the client's pool; on connection errors through the next."""
+        pool = self._client.transport.node_pool
+        for last in range(len(pool), 0, -1):
+            node = pool.get()
+            try:
+                answer = await self._perform(node, request)
+            except EngineUnavailable:
+                pool.mark_dead(node)
+                if last == 1:
+                    raise
+                continue
+            pool.mark_live(node)
+            if max_bytes is not None and len(answer.body) > max_bytes:
+                raise AnswerTooLarge(f"the engine's answer is longer than {max_bytes} bytes")
+            return answer
+        raise EngineUnavailable("the client has no nodes")
+
+    def stream(self, request: RelayRequest) -> AbstractAsyncContextManager[RelayResponse]:
+        """Send any request; bodies are held in memory, as the client does."""
+        return stream_buffered(self.fetch, request)
+
+    async def aclose(self) -> None:
+        """Do nothing: the client belongs to whoever made it."""
+
+    async def _perform(self, node: Any, request: SearchRequest) -> SearchResponse:
+        from elastic_transport import ConnectionTimeout, HttpHeaders, TransportError
+
+        headers = HttpHeaders(self._client._headers)
+        headers.update(dict(end_to_end(request.headers, "Host", "Content-Length")))
+        try:
+            answer = await node.perform_request(
+                request.method, request.target, body=request.body or None, headers=headers
+            )
+        except ConnectionTimeout as error:
+            raise EngineTimeout(f"{node.base_url} did not answer in time") from error
+        except TransportError as error:
+            raise EngineUnavailable(f"{node.base_url}: {error.message}") from error
+        received = tuple(answer.meta.headers.items())
+        # the client's HTTP layer has decompressed the body already
+        return SearchResponse(
+            status=answer.meta.status,
+            headers=end_to_end(received, "Content-Encoding", "Content-Length"),
+            body=answer.raw_data if isinstance(answer.raw_data, bytes) else bytes(answer.raw_data or b""),
+        )

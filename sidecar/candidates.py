@@ -1,0 +1,90 @@
+"""Step 4: the text of every hit, as the model sees it.
+
+Law: text comes from the fields that were asked for and from nothing else; a hit without such text gives an empty
+one and is never scored. Values are read where the engine puts them: `fields` (flat keys, arrays, nested objects)
+and `_source` (objects, dotted keys, arrays). A sub-field (`title.english`) means its parent. No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, takewhile
+from typing import Any, Final
+
+from connectors.base import Hit
+from sidecar.types import Candidate
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+
+BYTES_PER_TOKEN: Final = 4.0
+"""UTF-8 bytes per token, for the budget alone. English under BERT's vocabulary has 4.3 to 4.7, so a budget is kept."""
+
+SPECIAL_TOKENS: Final = 3
+
+
+def extract(hits: Sequence[Hit], fields: Sequence[str], template: str | None = None) -> list[Candidate]:
+    """Return one candidate per hit, in order. `text` is "" where none of `fields` holds a string."""
+    return [Candidate(rank=hit.rank, score=hit.score, text=_text(hit, fields, template)) for hit in hits]
+
+
+def template_fields(template: str) -> tuple[str, ...]:
+    """Return the field names between braces, in order."""
+    return tuple(dict.fromkeys(_PLACEHOLDER.findall(template)))
+
+
+def field_text(hit: Hit, field: str) -> str:
+    """Return the strings of one field joined by spaces, "" when there are none."""
+    values = list(_strings(hit.fields, field)) or list(_strings(hit.source, field))
+    return " ".join(value.strip() for value in values if value.strip())
+
+
+def affordable(candidates: Sequence[Candidate], query: str, *, token_budget: int | None, max_length: int) -> int:
+    """Return how many of the first candidates fit a token budget (None or 0: all of them), at least one.
+
+    Tokens are estimated from bytes, so that every page and every replica of one configuration agrees, whether
+    or not a tokenizer is at hand.
+    """
+    if not token_budget:
+        return len(candidates)
+    own = _tokens(query) + SPECIAL_TOKENS
+    costs = (min(max_length, own + _tokens(candidate.text)) if candidate.text else 0 for candidate in candidates)
+    return max(1, sum(1 for _ in takewhile(lambda total: total <= token_budget, accumulate(costs))))
+
+
+def _tokens(text: str) -> int:
+    return int(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN) + 1
+
+
+def _text(hit: Hit, fields: Sequence[str], template: str | None) -> str:
+    texts = {field: field_text(hit, field) for field in fields}
+    if not any(texts.values()):
+        return ""
+    if template is None:
+        return " ".join(text for text in texts.values() if text)
+    return _PLACEHOLDER.sub(lambda match: texts.get(match[1], ""), template).strip()
+
+
+def _strings(value: Any, path: str) -> Iterator[str]:
+    """Yield the strings at a dotted path, in document order."""
+    match value:
+        case str():
+            yield value  # also where the path goes on: title.english is indexed from title
+        case list():
+            for element in value:
+                yield from _strings(element, path)
+        case dict() if path in value:
+            yield from _strings(value[path], "")
+        case dict() if path:
+            for head, rest in _splits(path):
+                if head in value:
+                    yield from _strings(value[head], rest)
+        case _:
+            return
+
+
+def _splits(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (head, rest) for every dot of the path, longest head first."""
+    parts = path.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        yield ".".join(parts[:length]), ".".join(parts[length:])

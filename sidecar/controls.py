@@ -1,0 +1,205 @@
+"""What the caller says about reranking: `ext.rerank` in the body and `X-Rerank-…` headers.
+
+Law: a closed list of settings with their types and bounds, and nothing else: no address, no path, no code can be
+given here. Headers win over the body. Whatever is ours is taken out before the engine sees the request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from connectors.base import Headers, without_headers
+from sidecar.errors import BadRerankRequest
+from sidecar.types import RerankOptions
+
+MAX_WINDOW: Final = 1000
+"""Candidates that a caller may ask for at most."""
+
+Parser = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One setting that the caller has: the option it sets, its words in both places, how it is read."""
+
+    option: str
+    parse: Parser
+    #: what a value must be, for the error
+    expected: str
+    #: key of `ext.rerank`, None where the body has none
+    key: str | None = None
+    #: header name, None where there is none
+    header: str | None = None
+    #: option value from the parsed one
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    match str(value).strip().lower():
+        case "true" | "on" | "1":
+            return True
+        case "false" | "off" | "0":
+            return False
+        case _:
+            raise ValueError
+
+
+def _integer(low: int, high: int) -> Parser:
+    def parse(value: Any) -> int:
+        number = _number(low, high)(value)
+        if number != int(number):
+            raise ValueError
+        return int(number)
+
+    return parse
+
+
+def _number(low: float, high: float) -> Parser:
+    def parse(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        number = float(value)
+        if not math.isfinite(number) or not low <= number <= high:
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _one_of(*words: str) -> Parser:
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or value.strip().lower() not in words:
+            raise ValueError
+        return value.strip().lower()
+
+    return parse
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value.strip()
+
+
+def _field_names(value: Any) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError
+    found = tuple(name.strip().partition("^")[0] for name in names)
+    if not all(found):
+        raise ValueError
+    return found
+
+
+CONTROLS: Final[tuple[Control, ...]] = (
+    Control(option="enabled", key="enabled", header="X-Rerank", parse=_boolean, expected="on or off"),
+    Control(
+        option="window",
+        key="window",
+        header="X-Rerank-Window",
+        parse=_integer(1, MAX_WINDOW),
+        expected=f"a whole number from 1 to {MAX_WINDOW}",
+    ),
+    Control(
+        option="fields",
+        key="fields",
+        header="X-Rerank-Fields",
+        parse=_field_names,
+        expected='field names, as ["title", "body"] or "title,body"',
+    ),
+    Control(option="template", key="template", parse=_words, expected='text such as "{title}. {body}"'),
+    Control(
+        option="query_text",
+        key="query_text",
+        header="X-Rerank-Query",
+        parse=_words,
+        expected="words to score against",
+    ),
+    Control(
+        option="fusion",
+        key="fusion",
+        header="X-Rerank-Fusion",
+        parse=_one_of("auto", "model_only", "linear", "rrf"),
+        expected="auto, model_only, linear or rrf",
+    ),
+    Control(option="weight", key="weight", parse=_number(0, 1), expected="a number from 0 to 1"),
+    Control(
+        option="min_score",
+        key="min_score",
+        header="X-Rerank-Min-Score",
+        parse=_number(0, 1),
+        expected="a probability from 0 to 1",
+    ),
+    Control(
+        option="deadline",
+        key="deadline_ms",
+        header="X-Rerank-Deadline-Ms",
+        parse=_number(0, 600_000),
+        expected="milliseconds from 0 (no deadline) to 600000",
+        convert=lambda milliseconds: milliseconds / 1000,
+    ),
+    Control(
+        option="on_failure",
+        key="on_failure",
+        header="X-Rerank-On-Failure",
+        parse=_one_of("first_stage", "error"),
+        expected="first_stage or error",
+    ),
+    Control(option="explain", key="explain", header="X-Rerank-Explain", parse=_boolean, expected="true or false"),
+)
+
+_BY_KEY: Final = {control.key: control for control in CONTROLS if control.key}
+_BY_HEADER: Final = {control.header.lower(): control for control in CONTROLS if control.header}
+HEADER_NAMES: Final = tuple(control.header for control in CONTROLS if control.header)
+
+
+def apply_headers(options: RerankOptions, headers: Headers) -> tuple[RerankOptions, Headers]:
+    """Return the options with the caller's headers applied, and the headers without them.
+
+    Raises:
+        BadRerankRequest: a header of ours has a value that it cannot have, or a name that we do not know.
+    """
+    ours = [(name, value) for name, value in headers if name.lower().startswith("x-rerank")]
+    if not ours:
+        return options, headers
+    for name, value in ours:
+        control = _BY_HEADER.get(name.lower())
+        if control is None:
+            raise BadRerankRequest(f"header {name} is not known; known are {', '.join(HEADER_NAMES)}")
+        options = _apply(options, control, value, f"header {name}")
+        if control.option == "enabled":
+            options = replace(options, insist=options.enabled)
+    return options, strip_headers(headers)
+
+
+def strip_headers(headers: Headers) -> Headers:
+    """Return `headers` without any of ours."""
+    ours = [name for name, _ in headers if name.lower().startswith("x-rerank")]
+    return without_headers(headers, *ours) if ours else headers
+
+
+def apply_body(options: RerankOptions, settings: Mapping[str, Any]) -> RerankOptions:
+    """Return the options with the settings of `ext.rerank` applied.
+
+    Raises:
+        BadRerankRequest: a key that we do not know, or a value that it cannot have.
+    """
+    for key, value in settings.items():
+        control = _BY_KEY.get(key)
+        if control is None:
+            raise BadRerankRequest(f"ext.rerank.{key} is not known; known are {', '.join(_BY_KEY)}")
+        options = _apply(options, control, value, f"ext.rerank.{key}")
+    return replace(options, insist=options.enabled)
+
+
+def _apply(options: RerankOptions, control: Control, value: Any, where: str) -> RerankOptions:
+    try:
+        parsed = control.convert(control.parse(value))
+    except (ValueError, OverflowError):
+        raise BadRerankRequest(f"{where} must be {control.expected}, not {str(value)[:80]!r}") from None
+    return replace(options, **{control.option: parsed})

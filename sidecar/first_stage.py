@@ -1,0 +1,233 @@
+"""Step 3: the first stage, for one search or for all items of an `_msearch` in one call.
+
+Law: whatever comes of it, the caller can have what the engine says to the caller's own bytes. When a widened
+search is refused, fails on a shard, or times out, the caller's own is sent once, and that answer stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from connectors import json_bytes
+from connectors.base import Connector, Hit, SearchRequest, SearchResponse
+from connectors.json_bytes import Edit
+from sidecar import answer, multi_search, search_call
+from sidecar.answer import Answer
+from sidecar.candidates import field_text
+from sidecar.multi_search import Item
+from sidecar.plan import Plan, widen
+from sidecar.search_call import SearchCall
+from sidecar.text_fields import TextFields
+from sidecar.types import SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The engine's answer to one search: its own status and text."""
+
+    status: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstStage:
+    """A usable first stage: the widened answer, the fields whose text counts, and those that were added."""
+
+    plan: Plan
+    answer: Answer
+    fields: tuple[str, ...]
+    extra_fields: tuple[str, ...]
+
+    @property
+    def hits(self) -> list[Hit]:
+        """The hits with parsed values, in first-stage order."""
+        return [hit.hit for hit in self.answer.hits]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """A first stage that is not reranked: what the caller gets, and why."""
+
+    reply: Reply
+    reason: SkipReason
+
+
+class Exchange(Protocol):
+    """Sends searches, by their index in the request, and puts the answer for the caller together."""
+
+    async def ask(self, calls: Mapping[int, SearchCall | None]) -> dict[int, Reply]:
+        """Send these searches. Raises EngineError without an answer, WholeAnswer when it is not one of searches."""
+        ...
+
+    def answer(self, replies: Mapping[int, Reply]) -> SearchResponse:
+        """Return the answer with these replies in place of the engine's."""
+        ...
+
+
+class WholeAnswer(Exception):  # an answer, not a failure
+    """The engine answered the request as a whole with something that holds no search answers."""
+
+    def __init__(self, response: SearchResponse) -> None:
+        """Keep the answer."""
+        super().__init__(f"the engine answered {response.status}")
+        self.response = response
+
+
+class OneSearch:
+    """The exchange of a `_search`."""
+
+    def __init__(self, engine: Connector, request: SearchRequest, original: SearchCall) -> None:
+        """Send to `engine` what differs from `original` by the bytes of `request`."""
+        self._engine = engine
+        self._request = request
+        self._original = original
+        self._response = SearchResponse(status=0)
+
+    async def ask(self, calls: Mapping[int, SearchCall | None]) -> dict[int, Reply]:
+        """Send the one search; an answer that is not JSON is WholeAnswer."""
+        call = calls[0]
+        assert call is not None
+        request = search_call.write(call, original=self._original, request=self._request)
+        self._response = await self._engine.search(request)
+        return {0: Reply(self._response.status, _text(self._response))}
+
+    def answer(self, replies: Mapping[int, Reply]) -> SearchResponse:
+        """Return the latest answer with another status and text."""
+        reply = replies[0]
+        return replace(self._response.with_content(reply.text.encode()), status=reply.status)
+
+
+class ManySearches:
+    """The exchange of an `_msearch`: the first call sends all items, later ones a few of them again."""
+
+    def __init__(self, engine: Connector, request: SearchRequest, items: list[Item]) -> None:
+        """Send to `engine` the items of `request`."""
+        self._engine = engine
+        self._request = request
+        self._items = items
+        self._response: SearchResponse | None = None
+        self._spans: list[answer.Item] = []
+        self._text = ""
+
+    async def ask(self, calls: Mapping[int, SearchCall | None]) -> dict[int, Reply]:
+        """Send these items in one `_msearch`, in their order."""
+        response = await self._engine.msearch(multi_search.write(self._request, self._items, calls))
+        text = _text(response)
+        try:
+            spans = answer.parse_items(text)
+        except ValueError:
+            raise WholeAnswer(response) from None
+        if response.status != 200 or len(spans) != len(calls):
+            raise WholeAnswer(response)
+        if self._response is None:
+            self._response, self._spans, self._text = response, list(spans), text
+        return {
+            index: Reply(span.status, text[span.start : span.end]) for index, span in zip(calls, spans, strict=True)
+        }
+
+    def answer(self, replies: Mapping[int, Reply]) -> SearchResponse:
+        """Return the first answer with other texts for some items; an item's status is part of its text."""
+        assert self._response is not None
+        edits = [Edit(self._spans[index].start, self._spans[index].end, reply.text) for index, reply in replies.items()]
+        return self._response.with_content(json_bytes.splice(self._text, edits).encode()) if edits else self._response
+
+
+async def run(
+    plans: Mapping[int, Plan],
+    others: Mapping[int, SearchCall | None],
+    exchange: Exchange,
+    text_fields: TextFields,
+) -> dict[int, FirstStage | Unusable]:
+    """Send all searches, the planned ones widened, and return what came of the planned ones.
+
+    `others` are sent along as they are. Raises EngineError and WholeAnswer as `Exchange.ask` does.
+    """
+    fields = {index: await text_fields.resolve(plan) for index, plan in plans.items()}
+    extra = {index: text_fields.to_ask_for(plan, fields[index]) for index, plan in plans.items()}
+    calls = {**others, **{index: _first_call(plan, extra[index]) for index, plan in plans.items()}}
+    replies = await exchange.ask(dict(sorted(calls.items())))
+    stages = {index: _read(plan, replies[index], fields[index], extra[index]) for index, plan in plans.items()}
+    stages |= await _ask_for_missing_text(stages, exchange, text_fields)
+    return stages | await _ask_as_written(plans, stages, exchange)
+
+
+def _first_call(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
+    return plan.call if plan.is_beyond_window else widen(plan, extra_fields)
+
+
+def _read(plan: Plan, reply: Reply, fields: tuple[str, ...], extra: tuple[str, ...]) -> FirstStage | Unusable:
+    if reply.status >= 500:
+        return Unusable(reply=reply, reason=SkipReason.ENGINE_ERROR)
+    if reply.status != 200:
+        return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED)
+    try:
+        found = answer.parse(reply.text)
+    except ValueError:
+        return Unusable(reply=reply, reason=SkipReason.NOT_JSON)
+    if found.has_failures and not plan.is_beyond_window:
+        return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED)
+    return FirstStage(plan=plan, answer=found, fields=fields, extra_fields=extra)
+
+
+async def _ask_for_missing_text(
+    stages: Mapping[int, FirstStage | Unusable], exchange: Exchange, text_fields: TextFields
+) -> dict[int, FirstStage | Unusable]:
+    """Ask again, with `fields`, for fields that no hit's `_source` has: they may be `copy_to` targets."""
+    again: dict[int, tuple[FirstStage, tuple[str, ...]]] = {}
+    for index, stage in stages.items():
+        if isinstance(stage, FirstStage) and not stage.plan.is_beyond_window and stage.answer.hits:
+            missing = text_fields.missing(stage.plan, _empty_fields(stage))
+            if missing:
+                again[index] = (stage, (*stage.extra_fields, *missing))
+    if not again:
+        return {}
+    replies = await exchange.ask({index: widen(stage.plan, missing) for index, (stage, missing) in again.items()})
+    found: dict[int, FirstStage | Unusable] = {}
+    for index, (stage, missing) in again.items():
+        second = _read(stage.plan, replies[index], stage.fields, missing)
+        if isinstance(second, FirstStage):
+            still_empty = _empty_fields(second)
+            for field in set(missing) - set(stage.extra_fields):
+                text_fields.learn(stage.plan, field, is_outside_source=field not in still_empty)
+        found[index] = second
+    return found
+
+
+def _empty_fields(stage: FirstStage) -> list[str]:
+    return [field for field in stage.fields if not any(field_text(hit, field) for hit in stage.hits)]
+
+
+async def _ask_as_written(
+    plans: Mapping[int, Plan], stages: Mapping[int, FirstStage | Unusable], exchange: Exchange
+) -> dict[int, FirstStage | Unusable]:
+    """Send searches whose widened form was refused again as their caller wrote them; that answer stands."""
+    refused = [
+        index
+        for index, stage in stages.items()
+        if isinstance(stage, Unusable) and stage.reason is not SkipReason.ENGINE_ERROR
+        if not plans[index].is_beyond_window  # that one was sent as it was written
+    ]
+    if not refused:
+        return {}
+    replies = await exchange.ask({index: plans[index].call for index in refused})
+    return {
+        index: Unusable(
+            reply=replies[index],
+            reason=_reason(stages[index]) if replies[index].status == 200 else SkipReason.ENGINE_ERROR,
+        )
+        for index in refused
+    }
+
+
+def _reason(stage: FirstStage | Unusable) -> SkipReason:
+    assert isinstance(stage, Unusable)
+    return stage.reason
+
+
+def _text(response: SearchResponse) -> str:
+    try:
+        return json_bytes.decode(response.content)
+    except ValueError:
+        raise WholeAnswer(response) from None

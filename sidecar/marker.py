@@ -1,0 +1,83 @@
+"""What a search answer says about its reranking: the header `X-Rerank`, and `Server-Timing`.
+
+Law: one header, four words (`applied`, `partial`, `skipped`, `degraded`), then `key=value` pairs; nothing in the
+body unless the caller asks. An `_msearch` has one entry per item, in order, up to MAX_ENTRIES; then counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.errors import RerankUnavailable
+from sidecar.types import Outcome, SkipReason
+
+HEADER: Final = "X-Rerank"
+MAX_ENTRIES: Final = 32
+"""Items of an `_msearch` up to which each has an entry: clients bound the length of a header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """How one search fared."""
+
+    outcome: Outcome
+    reason: str | None = None
+    #: candidates that were scored
+    candidates: int | None = None
+    #: candidates that would be scored at most
+    window: int | None = None
+    #: tokens of the budget that cut the window, None where it did not
+    token_budget: int | None = None
+    #: hits that min_score left out
+    dropped: int | None = None
+    model: str | None = None
+
+    def __str__(self) -> str:
+        """Return the entry as it stands in the header."""
+        pairs = {
+            "reason": self.reason,
+            "candidates": self.candidates,
+            "window": self.window,
+            "token_budget": self.token_budget,
+            "dropped": self.dropped,
+            "model": self.model,
+        }
+        return "; ".join(
+            (self.outcome.value, *(f"{key}={_safe(value)}" for key, value in pairs.items() if value is not None))
+        )
+
+
+def skipped(reason: SkipReason) -> Marker:
+    """Return the marker of a search that was left alone."""
+    return Marker(outcome=Outcome.SKIPPED, reason=reason.value)
+
+
+def degraded(failure: RerankUnavailable) -> Marker:
+    """Return the marker of a search whose second stage failed."""
+    return Marker(outcome=Outcome.DEGRADED, reason=failure.reason)
+
+
+def refused() -> Marker:
+    """Return the marker of a search whose reranking settings make no sense."""
+    return Marker(outcome=Outcome.SKIPPED, reason="bad_request")
+
+
+def header_value(markers: Sequence[Marker]) -> str:
+    """Return the value of `X-Rerank` for a search, or for all items of an `_msearch`."""
+    if len(markers) <= MAX_ENTRIES:
+        return ", ".join(map(str, markers))
+    counts = Counter(marker.outcome for marker in markers)
+    return "mixed; " + "; ".join(f"{outcome.value}={counts[outcome]}" for outcome in Outcome if counts[outcome])
+
+
+def server_timing(**seconds: float | None) -> str:
+    """Return the value of `Server-Timing` (W3C): durations in milliseconds by name."""
+    return ", ".join(f"{name};dur={value * 1000:.1f}" for name, value in seconds.items() if value is not None)
+
+
+def _safe(value: object) -> str:
+    """Return a value without what would end it in a header."""
+    return "".join(character if character.isprintable() and character not in ',;"' else "_" for character in str(value))

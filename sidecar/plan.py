@@ -1,0 +1,246 @@
+"""Step 2: rerank this search or not, and with what first-stage request?
+
+Law: in doubt the search is left alone, with a reason. What is fetched is max(window, from + size) hits from the
+first one on, so that every page is cut from one ranking; what is scored never depends on `from` or `size`. The
+caller's bytes stay as they are but for the settings named here. No I/O.
+
+`plan` decides. `widen` writes the first-stage request once the text fields are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from connectors.base import Headers, header
+from sidecar import controls, query_text
+from sidecar.candidates import template_fields
+from sidecar.errors import BadRerankRequest
+from sidecar.query_text import Reading
+from sidecar.search_call import SearchCall
+from sidecar.types import RerankOptions, SkipReason
+
+DEFAULT_SIZE: Final = 10
+MAX_RESULT_WINDOW: Final = 10_000
+"""The engines' default of `index.max_result_window`."""
+
+_SOURCE_PARAMS: Final = (
+    "_source",
+    "_source_includes",
+    "_source_excludes",
+    "_source_include",
+    "_source_exclude",
+    "stored_fields",
+)
+_ORIGIN_HEADERS: Final = ("x-elastic-product-origin", "x-opensearch-product-origin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """The search is left alone. `call` is what the engine gets: the caller's own, less our controls."""
+
+    reason: SkipReason
+    call: SearchCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The search is reranked."""
+
+    #: the caller's search, less our controls
+    call: SearchCall
+    #: words to score against
+    query: str
+    #: fields as the query names them: may hold patterns and sub-fields
+    fields: tuple[str, ...]
+    options: RerankOptions
+    offset: int
+    size: int
+
+    @property
+    def fetched(self) -> int:
+        """Hits that the first stage is asked for."""
+        return min(MAX_RESULT_WINDOW, max(self.options.window, self.offset + self.size))
+
+    @property
+    def is_beyond_window(self) -> bool:
+        """Whether the page begins after the window, so that no model is needed."""
+        return self.offset >= self.options.window
+
+    @property
+    def has_whole_source(self) -> bool:
+        """Whether the caller gets `_source` unfiltered, so that its fields are there to read."""
+        is_on = self.call.body("_source") in (None, True)
+        return is_on and not self.call.has_param(*_SOURCE_PARAMS) and not self.call.has_body("stored_fields")
+
+    @property
+    def asks_for_fields(self) -> bool:
+        """Whether the caller asks for `fields`, `stored_fields` or `docvalue_fields` and gets a `fields` member."""
+        names = ("fields", "stored_fields", "docvalue_fields", "script_fields")
+        return self.call.has_body(*names) or self.call.has_param(*names)
+
+
+def plan(call: SearchCall, options: RerankOptions) -> Plan | Skip:
+    """Decide about one search under the options of its policy.
+
+    Raises:
+        BadRerankRequest: the caller's own controls make no sense.
+    """
+    ext = call.body("ext")
+    rerank = ext.get("rerank") if isinstance(ext, dict) else None
+    if isinstance(rerank, dict) and "query_context" in rerank:
+        return Skip(reason=SkipReason.NATIVE_RERANK, call=_without_headers(call))
+    if isinstance(rerank, dict):
+        options = controls.apply_body(options, rerank)
+    elif rerank is not None:
+        raise BadRerankRequest(f"ext.rerank must be an object, not {str(rerank)[:80]!r}")
+    options, headers = controls.apply_headers(options, call.headers)
+    call = replace(call.without_rerank_ext(), headers=headers)
+    reading = _read_words(call)
+    reason = next(_reasons(call, options, reading), None)
+    if reason is not None:
+        return Skip(reason=reason, call=call)
+    query = options.query_text or reading.text
+    if query is None:
+        return Skip(reason=SkipReason.NO_FREE_TEXT, call=call)
+    return Plan(
+        call=call,
+        query=query,
+        fields=_text_fields(options, reading),
+        options=options,
+        offset=_count(call.setting("from"), 0) or 0,
+        size=_count(call.setting("size"), DEFAULT_SIZE) or 0,
+    )
+
+
+def widen(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
+    """Return the first-stage search: all hits that the ranking needs, and `extra_fields` under `fields`."""
+    settings: dict[str, Any] = {}
+    if plan.offset != 0:
+        settings["from"] = 0
+    if plan.fetched != plan.size or plan.call.setting("size") is None:
+        settings["size"] = plan.fetched
+    if extra_fields:
+        settings["fields"] = [*(plan.call.body("fields") or ()), *extra_fields]
+    return plan.call.with_settings(settings)
+
+
+def _text_fields(options: RerankOptions, reading: Reading) -> tuple[str, ...]:
+    if options.fields or options.template:
+        return options.fields or template_fields(options.template or "")
+    return title_first(reading.fields or query_text.ALL_FIELDS)
+
+
+_TITLES: Final = frozenset({"title", "name", "headline", "heading", "subject", "question"})
+
+
+def title_first(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `fields` in their order, one that is named like a title in front."""
+    titles = [field for field in fields if any(part in _TITLES for part in field.lower().split("."))]
+    return tuple(dict.fromkeys((*titles[:1], *fields)))
+
+
+def _without_headers(call: SearchCall) -> SearchCall:
+    return replace(call, headers=controls.strip_headers(call.headers))
+
+
+def _read_words(call: SearchCall) -> Reading:
+    q = call.param("q")
+    if q is None:
+        return query_text.read_query(call.body("query"))
+    default_field = call.param("df")
+    return query_text.read_query_string(q, (default_field,) if default_field else query_text.ALL_FIELDS)
+
+
+# --- reasons not to rerank ----------------------------------------------------------------------------------
+
+
+def _reasons(call: SearchCall, options: RerankOptions, reading: Reading) -> Iterator[SkipReason]:
+    """Yield every reason to leave the search alone, impossible ones before doubtful ones."""
+    if not options.enabled:
+        yield SkipReason.OFF
+    for reason, applies in _IMPOSSIBLE:
+        if applies(call):
+            yield reason
+    if reading.is_size_dependent:
+        yield SkipReason.SIZE_DEPENDENT
+    if options.insist:
+        return
+    for reason, applies in _DOUBTFUL:
+        if applies(call):
+            yield reason
+    is_mixed = options.fusion in {"linear", "rrf"}  # an operator's policy says that both rankings count
+    if not is_mixed and (reading.has_custom_ranking or call.has_body("rescore")):
+        yield SkipReason.CUSTOM_RANKING
+
+
+def _has_odd_page(call: SearchCall) -> bool:
+    return _count(call.setting("size"), DEFAULT_SIZE) is None or _count(call.setting("from"), 0) is None
+
+
+def _is_beyond_result_window(call: SearchCall) -> bool:
+    size, offset = _count(call.setting("size"), DEFAULT_SIZE), _count(call.setting("from"), 0)
+    return size is not None and offset is not None and offset + size > MAX_RESULT_WINDOW
+
+
+def _has_own_sort(call: SearchCall) -> bool:
+    """Return whether hits are sorted by anything but exactly `_score`, descending."""
+    in_url = call.param("sort")
+    if in_url is not None:
+        return in_url not in {"_score", "_score:desc"}
+    sort = call.body("sort")
+    if sort is None:
+        return False
+    keys = sort if isinstance(sort, list) else [sort]
+    return not (
+        len(keys) == 1 and keys[0] in ("_score", {"_score": "desc"}, {"_score": {"order": "desc"}}, {"_score": {}})
+    )
+
+
+def _has_native_reranker(call: SearchCall) -> bool:
+    return "text_similarity_reranker" in str(call.body("retriever"))
+
+
+def _is_of_system_index(call: SearchCall) -> bool:
+    return any(name.lstrip("-+").startswith(".") for name in call.index.split(","))
+
+
+def _is_signed(headers: Headers) -> bool:
+    return (header(headers, "Authorization") or "").startswith("AWS4-HMAC-SHA256")
+
+
+_IMPOSSIBLE: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] = (
+    (SkipReason.SIGNED, lambda call: _is_signed(call.headers)),
+    (SkipReason.UNPARSABLE, _has_odd_page),
+    (SkipReason.SIZE_ZERO, lambda call: _count(call.setting("size"), DEFAULT_SIZE) == 0),
+    (SkipReason.SCROLL, lambda call: call.has_param("scroll") or call.has_body("slice")),
+    (SkipReason.SEARCH_AFTER, lambda call: call.has_body("search_after")),
+    (SkipReason.SORT, _has_own_sort),
+    (SkipReason.COLLAPSE, lambda call: call.has_body("collapse")),
+    (SkipReason.NATIVE_RERANK, _has_native_reranker),
+    (SkipReason.SIZE_DEPENDENT, lambda call: call.has_body("knn", "retriever", "rank", "sub_searches")),
+    (SkipReason.SEARCH_PIPELINE, lambda call: call.has_param("search_pipeline") or call.has_body("search_pipeline")),
+    (SkipReason.FILTER_PATH, lambda call: call.has_param("filter_path")),
+    (SkipReason.BEYOND_RESULT_WINDOW, _is_beyond_result_window),
+)
+"""What cannot be reranked however much the caller wants it."""
+
+_DOUBTFUL: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] = (
+    (SkipReason.SYSTEM_INDEX, _is_of_system_index),
+    (SkipReason.PRODUCT_ORIGIN, lambda call: any(header(call.headers, name) for name in _ORIGIN_HEADERS)),
+)
+"""What is left alone unless the caller says `X-Rerank: on` or gives `ext.rerank`."""
+
+
+def _count(value: Any, default: int) -> int | None:
+    """Return a hit count of the body or the URL, `default` when it is absent, None when it is none."""
+    if value is None:
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    if isinstance(value, bool) or not 0 <= number < 2**31 or number != int(number):
+        return None
+    return int(number)

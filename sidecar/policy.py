@@ -1,0 +1,43 @@
+"""Which options hold for which index.
+
+Law: the first policy whose patterns match every name of the request's index expression gives the options; else the
+defaults hold. Names are compared as the caller wrote them: an alias is matched by its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from sidecar.types import RerankOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPolicy:
+    """Options for the indices that match one of `indices`, patterns with `*` and `?`."""
+
+    indices: tuple[str, ...]
+    #: option names of RerankOptions and their values
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def matches(self, expression: str) -> bool:
+        """Return whether every name of an index expression (`a,b*,-c`) matches a pattern."""
+        names = [name for name in expression.split(",") if name and not name.startswith("-")]
+        return bool(names) and all(any(fnmatchcase(name, pattern) for pattern in self.indices) for name in names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Default options and the policies that change them, in order."""
+
+    defaults: RerankOptions = field(default_factory=RerankOptions)
+    policies: tuple[IndexPolicy, ...] = ()
+
+    def options(self, expression: str) -> RerankOptions:
+        """Return the options for an index expression; "" stands for all indices."""
+        for policy in self.policies:
+            if policy.matches(expression or "_all"):
+                return replace(self.defaults, **policy.overrides)
+        return self.defaults

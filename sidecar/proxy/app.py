@@ -1,0 +1,161 @@
+"""HTTP in, a connector, HTTP out.
+
+Law: whoever talks to the engine through us gets what the engine says, byte for byte, unless the connector behind us
+says otherwise; this module does not know whether it reranks. Only exact paths are ours: `/_rerank/…` (no index name
+begins with `_`) and POST on the paths of the rerank API.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from aiohttp.http import HttpVersion10, HttpVersion11
+
+from connectors.base import Connector, Headers, RelayRequest, RelayResponse, SearchResponse
+from connectors.errors import EngineError
+from sidecar import error_answers
+from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints
+
+logger = logging.getLogger(__name__)
+
+OWN_PREFIX = "/_rerank/"
+MAX_ENDPOINT_BYTES = 32 * 1024 * 1024
+"""Longest body that one of our own endpoints reads."""
+
+
+class PlainResponse(web.StreamResponse):
+    """A response that carries the headers it was given and no others."""
+
+    async def _prepare_headers(self) -> None:
+        given = {name.lower() for name in self.headers}
+        await super()._prepare_headers()
+        for name in ("Server", "Date", "Content-Type"):
+            if name.lower() not in given:
+                self.headers.popall(name, None)
+
+
+class ProxyApp:
+    """Answers every request of one listener."""
+
+    def __init__(self, engine: Connector | None, endpoints: Endpoints) -> None:
+        """Serve `engine` (None: nothing but our endpoints) and `endpoints`."""
+        self._engine = engine
+        self._endpoints = endpoints
+        self.is_draining = False
+        """Set when the program is to end: every answer then asks its client to close the connection."""
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        target = request.raw_path
+        path = target.partition("?")[0]
+        refusal = _refusal(request, target)
+        if refusal is not None:
+            return await self._respond(request, refusal, is_final=True)
+        await _continue_if_expected(request)
+        endpoint = self._endpoints.get((request.method, path))
+        if endpoint is None and (self._engine is None or path.startswith(OWN_PREFIX)):
+            return await self._respond(request, _unknown(request.method, path))
+        if endpoint is not None:
+            return await self._respond(request, await endpoint(await _endpoint_request(request, path)))
+        assert self._engine is not None
+        return await self._relay(request, self._engine)
+
+    async def _relay(self, request: web.BaseRequest, engine: Connector) -> web.StreamResponse:
+        relayed = RelayRequest(
+            method=request.method,
+            target=request.raw_path,
+            headers=_headers(request),
+            body=_body(request),
+        )
+        try:
+            async with engine.relay(relayed) as answer:
+                return await self._stream(request, answer)
+        except EngineError as error:
+            logger.warning("engine_error error=%s", error)
+            status, kind, reason = error_answers.describe(error)
+            return await self._respond(request, _error(error_answers.error_answer(status, kind, reason)))
+
+    async def _stream(self, request: web.BaseRequest, answer: RelayResponse) -> web.StreamResponse:
+        response = self._response(request, answer.status, answer.reason, answer.headers)
+        await response.prepare(request)
+        try:
+            async for chunk in answer.chunks:
+                await response.write(chunk)
+        except EngineError as error:
+            # an answer that breaks off must not look complete: no last chunk, a closed connection
+            logger.warning("engine_answer_broke_off error=%s", error)
+            if request.transport is not None:
+                request.transport.close()
+            return response
+        await response.write_eof()
+        return response
+
+    async def _respond(
+        self, request: web.BaseRequest, answer: EndpointResponse, *, is_final: bool = False
+    ) -> web.StreamResponse:
+        body = answer.body
+        headers = (("Content-Type", answer.content_type), ("Content-Length", str(len(body))), *answer.headers)
+        response = self._response(request, answer.status, "", headers)
+        if is_final:
+            response.force_close()
+        await response.prepare(request)
+        await response.write_eof(b"" if request.method == "HEAD" else body)
+        return response
+
+    def _response(self, request: web.BaseRequest, status: int, reason: str, headers: Headers) -> PlainResponse:
+        response = PlainResponse(status=status, reason=reason or None)
+        for name, value in headers:
+            response.headers.add(name, value)
+        if self.is_draining:
+            response.force_close()
+        return response
+
+
+def _refusal(request: web.BaseRequest, target: str) -> EndpointResponse | None:
+    """Return the answer to what no engine is to see: targets that are no path, and ambiguous framing."""
+    if not target.startswith("/"):
+        reason = f"the request target must be a path, not {target[:80]!r}"
+        return _error(error_answers.error_answer(400, "illegal_argument_exception", reason))
+    if request.version <= HttpVersion10 and "Transfer-Encoding" in request.headers:
+        reason = "HTTP/1.0 has no Transfer-Encoding"
+        return _error(error_answers.error_answer(400, "illegal_argument_exception", reason))
+    return None
+
+
+async def _continue_if_expected(request: web.BaseRequest) -> None:
+    """Answer `Expect: 100-continue`: we are the one who reads the body."""
+    expects = request.headers.get("Expect", "").lower() == "100-continue"
+    if expects and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _headers(request: web.BaseRequest) -> Headers:
+    return tuple(
+        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+        for name, value in request.raw_headers
+    )
+
+
+def _body(request: web.BaseRequest) -> AsyncIterator[bytes] | None:
+    return request.content.iter_any() if request.body_exists else None
+
+
+async def _endpoint_request(request: web.BaseRequest, path: str) -> EndpointRequest:
+    body = bytearray()
+    if request.body_exists:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ENDPOINT_BYTES:
+                break
+    return EndpointRequest(method=request.method, path=path, headers=_headers(request), body=bytes(body))
+
+
+def _unknown(method: str, path: str) -> EndpointResponse:
+    reason = f"no endpoint for {method} {path}"
+    return _error(error_answers.error_answer(404, "resource_not_found_exception", reason))
+
+
+def _error(answer: SearchResponse) -> EndpointResponse:
+    return EndpointResponse(status=answer.status, body=answer.body)

@@ -1,0 +1,166 @@
+"""Steps 1 and 2 for a whole request: a decision about each of its searches.
+
+Law: a request about which nothing is decided but "leave it alone" is forwarded with the caller's own bytes, less
+what was said to us (`X-Rerank-…`, `ext.rerank`). No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from connectors.base import Connector, SearchRequest
+from sidecar import marker, multi_search, search_call
+from sidecar.controls import strip_headers
+from sidecar.errors import BadRerankRequest, RerankUnavailable
+from sidecar.first_stage import Exchange, ManySearches, OneSearch
+from sidecar.marker import Marker
+from sidecar.plan import Plan, Skip, plan
+from sidecar.policy import Policy
+from sidecar.search_call import NotJson, SearchCall
+from sidecar.types import Operation, SkipReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A search that goes to the engine as it is; the marker says why."""
+
+    call: SearchCall | None
+    marker: Marker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A search whose caller gets an error: settings that make no sense, or strict mode without a scorer."""
+
+    call: SearchCall | None
+    error: BadRerankRequest | RerankUnavailable
+
+
+Decision = Plan | Left | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A request and the decision about each of its searches, by index: one of `_search`, many of `_msearch`."""
+
+    operation: Operation
+    #: what the engine gets when nothing is reranked
+    request: SearchRequest
+    decisions: Mapping[int, Decision]
+    exchange: Exchange | None = None
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether the engine's answer to `request` is the caller's answer."""
+        return all(isinstance(decision, Left) for decision in self.decisions.values())
+
+    @property
+    def refusal(self) -> Refused | None:
+        """The refusal of a `_search`: there is nothing to ask the engine."""
+        decision = self.decisions[0] if self.operation is Operation.SEARCH else None
+        return decision if isinstance(decision, Refused) else None
+
+    @property
+    def refused(self) -> dict[int, Refused]:
+        """The items of an `_msearch` whose callers get an error."""
+        return {index: decision for index, decision in self.decisions.items() if isinstance(decision, Refused)}
+
+    @property
+    def plans(self) -> dict[int, Plan]:
+        """The searches to rerank."""
+        return {index: decision for index, decision in self.decisions.items() if isinstance(decision, Plan)}
+
+    @property
+    def others(self) -> dict[int, SearchCall | None]:
+        """The searches to send along as they are."""
+        return {index: decision.call for index, decision in self.decisions.items() if not isinstance(decision, Plan)}
+
+    def left_for(self, reason: SkipReason) -> Search:
+        """Return this request with every search left alone, those to be reranked for `reason`."""
+        return replace(
+            self,
+            decisions={
+                index: decision
+                if isinstance(decision, Left)
+                else Left(call=decision.call, marker=marker.skipped(reason))
+                for index, decision in self.decisions.items()
+            },
+        )
+
+    def markers(self, found: Mapping[int, Marker]) -> list[Marker]:
+        """Return one marker per search, in order: `found` where there is one, else its decision's."""
+        return [found.get(index) or _marker(decision) for index, decision in sorted(self.decisions.items())]
+
+
+def _marker(decision: Decision) -> Marker:
+    match decision:
+        case Left():
+            return decision.marker
+        case Refused():
+            return marker.refused()
+        case Plan():
+            return marker.skipped(SkipReason.ENGINE_ERROR)
+        case _:
+            assert_never(decision)
+
+
+def read(operation: Operation, request: SearchRequest, policy: Policy, engine: Connector) -> Search:
+    """Return the request's searches with their decisions; `engine` is whom their exchange will ask."""
+    bare = replace(request, headers=strip_headers(request.headers))
+    if bare.headers == request.headers:
+        bare = request
+    try:
+        if operation is Operation.SEARCH:
+            return _read_search(request, bare, policy, engine)
+        return _read_msearch(request, bare, policy, engine)
+    except NotJson:
+        return _all_left(operation, bare, SkipReason.NOT_JSON)
+    except ValueError:
+        return _all_left(operation, bare, SkipReason.UNPARSABLE)
+
+
+def _all_left(operation: Operation, request: SearchRequest, reason: SkipReason) -> Search:
+    return Search(operation=operation, request=request, decisions={0: Left(call=None, marker=marker.skipped(reason))})
+
+
+def _read_search(request: SearchRequest, bare: SearchRequest, policy: Policy, engine: Connector) -> Search:
+    call = search_call.parse(request)
+    decision = decide(call, policy)
+    forwarded = bare if decision.call is None else search_call.write(decision.call, original=call, request=bare)
+    return Search(
+        operation=Operation.SEARCH,
+        request=forwarded,
+        decisions={0: decision},
+        exchange=OneSearch(engine, bare, call),
+    )
+
+
+def _read_msearch(request: SearchRequest, bare: SearchRequest, policy: Policy, engine: Connector) -> Search:
+    items = multi_search.parse(request)
+    decisions: dict[int, Decision] = {
+        index: decide(item.call, policy)
+        if item.call is not None
+        else Left(call=None, marker=marker.skipped(SkipReason.UNPARSABLE))
+        for index, item in enumerate(items)
+    }
+    calls = {index: decision.call for index, decision in decisions.items()}
+    return Search(
+        operation=Operation.MSEARCH,
+        request=multi_search.write(bare, items, calls),
+        decisions=decisions,
+        exchange=ManySearches(engine, bare, items),
+    )
+
+
+def decide(call: SearchCall, policy: Policy) -> Decision:
+    """Decide about one search."""
+    try:
+        decision = plan(call, policy.options(call.index))
+    except BadRerankRequest as error:
+        bare = replace(call.without_rerank_ext(), headers=strip_headers(call.headers))
+        return Refused(call=bare, error=error)
+    if isinstance(decision, Skip):
+        return Left(call=decision.call, marker=marker.skipped(decision.reason))
+    return decision
