@@ -62,13 +62,14 @@ def measure_speed(model: PairModel, *, seconds: float = MEASURING_SECONDS) -> fl
     """
     pairs = _sample_pairs(model, 8)
     warm_up = _timed(model, pairs)
-    if warm_up < seconds:
-        pairs = _sample_pairs(model, _sample_size(_timed(model, pairs) / len(pairs)))
-        _timed(model, pairs)
-    times: list[float] = []
-    while len(times) < 5 and (not times or sum(times) + times[-1] < seconds):
-        times.append(_timed(model, pairs) if warm_up < seconds else warm_up)
-    return sum(pair.tokens for pair in pairs) / statistics.median(times)
+    if 4 * warm_up > seconds:
+        return _tokens(pairs) / warm_up
+    pairs = _sample_pairs(model, _sample_size(_timed(model, pairs) / len(pairs)))
+    _timed(model, pairs)
+    times = [_timed(model, pairs)]
+    while len(times) < 5 and sum(times) + times[-1] < seconds:
+        times.append(_timed(model, pairs))
+    return _tokens(pairs) / statistics.median(times)
 
 
 def in_words(error: BaseException) -> str:
@@ -85,6 +86,10 @@ def _sample_pairs(model: PairModel, count: int) -> list[TokenPair]:
     lengths = [60 + (17 * text) % 81 for text in range(count)]
     texts = [" ".join(_WORDS[(text + word) % len(_WORDS)] for word in range(n)) for text, n in enumerate(lengths)]
     return model.tokenize("how does a quick fox jump over a dog", texts)
+
+
+def _tokens(pairs: Sequence[TokenPair]) -> int:
+    return sum(pair.tokens for pair in pairs)
 
 
 def _timed(model: PairModel, pairs: Sequence[TokenPair]) -> float:

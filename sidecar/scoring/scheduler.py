@@ -16,14 +16,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import queue
-import statistics
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Protocol, Self, runtime_checkable
 
 from sidecar import tasks
 from sidecar.errors import (
@@ -35,11 +32,11 @@ from sidecar.errors import (
     ScoringTimeout,
 )
 from sidecar.scoring.base import ModelFacts, PairModel, TokenPair
-from sidecar.scoring.batching import Slice, Waiting, choose, current_round, tokens_before
+from sidecar.scoring.batching import TURN_PAIRS, Slice, Waiting, choose
+from sidecar.scoring.device_thread import DeviceThread
+from sidecar.scoring.measuring import forward, in_words, load_and_measure
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 TOKENIZER_THREADS = 2
 """The tokenizer itself is parallel and releases the GIL; two calls in flight keep it busy."""
@@ -109,7 +106,7 @@ class LocalScorer:
         """Use `LocalScorer.loading`."""
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._device = _DeviceThread(self._loop)
+        self._device = DeviceThread(name="model")
         self._tokenizers = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix="tokenize")
         self._model: PairModel | None = None
         self._facts: ModelFacts | None = None
@@ -117,9 +114,10 @@ class LocalScorer:
         self._has_outcome = asyncio.Event()
         self._has_work = asyncio.Event()
         self._calls: dict[int, _Call] = {}
-        self._running: _Running = _Running()
+        self._running = _Running()
         self._count = _Counters()
-        self._speed: float | None = None
+        self._speed = 0.0
+        self._round = 0
         self._worker = tasks.start(self._work(load), name="scheduler")
 
     @classmethod
@@ -156,36 +154,37 @@ class LocalScorer:
         if not texts:
             return []
         call = self._admit(math.inf if deadline is None else deadline)
+        limit = asyncio.timeout_at(deadline)
         try:
-            async with asyncio.timeout_at(deadline) as limit:
+            async with limit:
                 return await self._score(call, query, texts)
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            self._count.late_calls += 1
-            raise ScoringTimeout("no scores before the deadline") from error
+            raise self._late() from error
         except asyncio.CancelledError:
             self._count.cancelled_calls += 1
             raise
         finally:
-            self._calls.pop(call.arrival, None)
+            del self._calls[call.arrival]
 
     def statistics(self) -> SchedulerStatistics:
         """Return what is going on, as a snapshot."""
+        count = self._count
         return SchedulerStatistics(
             waiting_calls=len(self._calls),
             waiting_tokens=self._waiting_tokens(),
             running_pairs=self._running.pairs,
             running_tokens=self._running.tokens,
-            batches=self._count.batches,
-            failed_batches=self._count.failed_batches,
-            scored_pairs=self._count.scored_pairs,
-            scored_tokens=self._count.scored_tokens,
-            refused_calls=self._count.refused_calls,
-            late_calls=self._count.late_calls,
-            cancelled_calls=self._count.cancelled_calls,
+            batches=count.batches,
+            failed_batches=count.failed_batches,
+            scored_pairs=count.scored_pairs,
+            scored_tokens=count.scored_tokens,
+            refused_calls=count.refused_calls,
+            late_calls=count.late_calls,
+            cancelled_calls=count.cancelled_calls,
             queries_cut=self._model.queries_cut if isinstance(self._model, CountsCutQueries) else 0,
-            tokens_per_second=self._speed,
+            tokens_per_second=self._speed or None,
         )
 
     async def aclose(self) -> None:
@@ -196,121 +195,124 @@ class LocalScorer:
         self._device.close()
         self._tokenizers.shutdown(wait=False, cancel_futures=True)
 
-    # -- one call ---------------------------------------------------------------------------------------------
-
     def _check_available(self) -> None:
         if self._unavailable is not None:
-            raise type(self._unavailable)(*self._unavailable.args)
+            raise _again(self._unavailable)
+
+    # One call: admitted, tokenised, admitted again now that its tokens are known, queued.
 
     def _admit(self, deadline: float) -> _Call:
         """Register a call, or refuse it when what waits already fills the time until its deadline."""
-        if self._waiting_tokens() >= self._options.max_waiting_tokens:
-            self._refuse(f"{self._options.max_waiting_tokens} tokens are waiting")
-        self._refuse_if_late(deadline)
         call = _Call(
             arrival=self._count.arrivals,
             deadline=deadline,
-            joined=current_round(other.waiting() for other in self._calls.values()),
+            # Calls without a deadline take turns; those of one deadline are one search, first come first served.
+            joined=self._round if deadline == math.inf else 0,
             done=self._loop.create_future(),
         )
+        self._refuse_if_late(call)
+        self._refuse_if_full(tokens=0)
         self._count.arrivals += 1
         self._calls[call.arrival] = call
         return call
 
-    def _refuse_if_late(self, deadline: float, *, arrival: int | None = None) -> None:
-        others = (other.waiting() for other in self._calls.values() if other.arrival != arrival)
-        wait = self._seconds(tokens_before(others, deadline) + self._running.tokens)
-        if self._loop.time() + wait > deadline:
+    async def _score(self, call: _Call, query: str, texts: Sequence[str]) -> list[float]:
+        assert self._model is not None
+        try:
+            pairs = await self._loop.run_in_executor(self._tokenizers, self._model.tokenize, query, texts)
+        except Exception as error:  # whatever a tokenizer raises is the model's failure
+            raise ModelFailed(f"tokenization failed: {in_words(error)}") from error
+        self._check_available()
+        self._refuse_if_late(call)
+        self._refuse_if_full(sum(pair.tokens for pair in pairs))
+        call.accept(pairs)
+        self._has_work.set()
+        return await call.done
+
+    def _refuse_if_late(self, call: _Call) -> None:
+        """Refuse a call when the work before it alone takes until its deadline; an idle device refuses nothing."""
+        now = self._loop.time()
+        if call.deadline <= now:
+            raise self._late()
+        before = sum(other.waiting_tokens for other in self._calls.values() if other.is_before(call))
+        wait = (before / self._speed if self._speed else 0.0) + self._running.seconds_left(now)
+        if now + wait > call.deadline:
             self._refuse(f"the work before it takes {wait:.2f} s, longer than its deadline allows")
+
+    def _refuse_if_full(self, tokens: int) -> None:
+        """Bound what waits; a call that finds nobody waiting is never too large."""
+        waiting, limit = self._waiting_tokens(), self._options.max_waiting_tokens
+        if waiting and waiting + tokens > limit:
+            self._refuse(f"{waiting} tokens are waiting, at most {limit} may")
 
     def _refuse(self, why: str) -> None:
         self._count.refused_calls += 1
         raise SchedulerFull(why)
 
-    async def _score(self, call: _Call, query: str, texts: Sequence[str]) -> list[float]:
-        """Tokenise, queue, and wait for the scores."""
-        assert self._model is not None
-        try:
-            pairs = await self._loop.run_in_executor(self._tokenizers, self._model.tokenize, query, texts)
-        except Exception as error:  # noqa: BLE001  # whatever the tokenizer raises is the model's failure
-            raise ModelFailed(f"tokenization failed: {_words(error)}") from error
-        self._check_available()
-        self._refuse_if_full(call, sum(pair.tokens for pair in pairs))
-        call.accept(pairs)
-        self._has_work.set()
-        return await call.done
-
-    def _refuse_if_full(self, call: _Call, tokens: int) -> None:
-        """Check again, now that the tokens are known; a call that finds nobody waiting is never too large."""
-        waiting = self._waiting_tokens()
-        if waiting and waiting + tokens > self._options.max_waiting_tokens:
-            self._refuse(f"{waiting} tokens are waiting, at most {self._options.max_waiting_tokens} may")
-        self._refuse_if_late(call.deadline, arrival=call.arrival)
+    def _late(self) -> ScoringTimeout:
+        self._count.late_calls += 1
+        return ScoringTimeout("no scores before the deadline")
 
     def _waiting_tokens(self) -> int:
         return sum(call.waiting_tokens for call in self._calls.values())
 
-    def _seconds(self, tokens: int) -> float:
-        return tokens / self._speed if self._speed else 0.0
-
-    # -- the worker -------------------------------------------------------------------------------------------
+    # The worker: load, then one batch after the other.
 
     async def _work(self, load: Callable[[], PairModel]) -> None:
         """Load the model, then keep the device busy until the scorer is closed."""
         try:
-            self._model, speed = await self._device.run(lambda: _load_and_measure(load))
-        except Exception as error:  # noqa: BLE001  # the boundary: whatever loading raises, the program lives
-            log.error("model not loaded reason=%s", _words(error))
-            self._give_up(error if isinstance(error, ModelFailed) else ModelFailed(_words(error)))
+            self._model, self._speed = await self._device.run(lambda: load_and_measure(load))
+        except Exception as error:  # noqa: BLE001  # the boundary: whatever loading raises, the program lives on
+            log.error("model not loaded reason=%s", in_words(error))
+            self._give_up(error if isinstance(error, ModelFailed) else ModelFailed(in_words(error)))
             return
-        self._facts = replace(self._model.facts, tokens_per_second=speed)
-        self._speed = speed
+        self._facts = replace(self._model.facts, tokens_per_second=self._speed)
         self._unavailable = None
         self._has_outcome.set()
         while True:
             await self._has_work.wait()
-            await self._run_next_batch()
+            await self._run_batch(self._model, self._next_batch())
 
-    async def _run_next_batch(self) -> None:
-        assert self._model is not None
-        batch = self._next_batch()
+    async def _run_batch(self, model: PairModel, batch: _Batch) -> None:
         if not batch:
             self._has_work.clear()
             return
         pairs = [pair for call, piece in batch for pair in call.pairs[piece.start : piece.stop]]
-        self._running = _Running(pairs=len(pairs), tokens=sum(pair.tokens for pair in pairs))
-        self._count.batches += 1
-        began = time.perf_counter()
+        tokens = sum(pair.tokens for pair in pairs)
+        seconds = tokens / self._speed if self._speed else 0.0
+        self._running = _Running(pairs=len(pairs), tokens=tokens, ends=self._loop.time() + seconds)
         try:
-            scores = _checked(await self._device.run(lambda: _forward(self._model, pairs)), len(pairs))
+            scores, took = await self._device.run(lambda: _timed_forward(model, pairs))
         except Exception as error:  # noqa: BLE001  # the boundary: a failed batch costs its own calls only
             self._fail(batch, error)
         else:
-            self._learn_speed(time.perf_counter() - began)
+            self._learn_speed(tokens / took)
             self._hand_out(batch, scores)
         finally:
             self._running = _Running()
 
-    def _next_batch(self) -> list[tuple[_Call, Slice]]:
+    def _next_batch(self) -> _Batch:
         """Take the next slices; from here on they count as launched."""
-        choice = choose(
-            (call.waiting() for call in self._calls.values()), budget=self._batch_tokens(), now=self._loop.time()
-        )
-        batch = [(self._calls[piece.arrival], piece) for piece in choice.batch]
+        waiting = (call.waiting() for call in self._calls.values())
+        slices = choose(waiting, budget=self._batch_tokens(), now=self._loop.time())
+        batch = [(self._calls[piece.arrival], piece) for piece in slices]
         for call, piece in batch:
             call.launch(piece.stop)
+            if call.deadline == math.inf:
+                self._round = max(self._round, call.joined + (piece.stop - 1) // TURN_PAIRS)
         return batch
 
     def _batch_tokens(self) -> int:
         if self._options.batch_tokens is not None:
             return self._options.batch_tokens
-        return int(min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, BATCH_SECONDS * (self._speed or 0.0))))
+        return int(min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, BATCH_SECONDS * self._speed)))
 
-    def _learn_speed(self, seconds: float) -> None:
-        measured = self._running.tokens / max(seconds, 1e-6)
-        self._speed = measured if self._speed is None else self._speed**SPEED_MEMORY * measured ** (1 - SPEED_MEMORY)
+    def _learn_speed(self, measured: float) -> None:
+        """Move the estimate towards the last batch's speed, by ratio: speeds differ by orders of magnitude."""
+        self._speed = self._speed**SPEED_MEMORY * measured ** (1 - SPEED_MEMORY)
 
-    def _hand_out(self, batch: Sequence[tuple[_Call, Slice]], scores: Sequence[float]) -> None:
+    def _hand_out(self, batch: _Batch, scores: Sequence[float]) -> None:
+        self._count.batches += 1
         self._count.scored_pairs += self._running.pairs
         self._count.scored_tokens += self._running.tokens
         first = 0
@@ -319,18 +321,18 @@ class LocalScorer:
             call.receive(piece.start, scores[first : first + count])
             first += count
 
-    def _fail(self, batch: Sequence[tuple[_Call, Slice]], error: Exception) -> None:
+    def _fail(self, batch: _Batch, error: Exception) -> None:
         self._count.failed_batches += 1
-        log.error("batch failed pairs=%d reason=%s", self._running.pairs, _words(error))
+        log.error("batch failed pairs=%d reason=%s", self._running.pairs, in_words(error))
         for call, _ in batch:
-            call.fail(ModelFailed(f"the model failed: {_words(error)}"))
+            call.fail(ModelFailed(f"the model failed: {in_words(error)}"))
 
     def _give_up(self, why: RerankUnavailable) -> None:
         """Let nothing in any more, and end what waits."""
         self._unavailable = why
         self._has_outcome.set()
         for call in self._calls.values():
-            call.fail(type(why)(*why.args))
+            call.fail(_again(why))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -347,8 +349,14 @@ class _Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
+    """What is on the device. `ends` is when it should be done, by the speed so far."""
+
     pairs: int = 0
     tokens: int = 0
+    ends: float = 0.0
+
+    def seconds_left(self, now: float) -> float:
+        return max(0.0, self.ends - now)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -363,15 +371,19 @@ class _Call:
     tokens: Sequence[int] = ()
     first: int = 0
     waiting_tokens: int = 0
-    scores: list[float | None] = field(default_factory=list)
+    scores: list[float] | None = None
     missing: int = 0
 
+    def is_before(self, other: _Call) -> bool:
+        """Whether this call is served before `other`; equal deadlines in order of arrival."""
+        return (self.deadline, self.arrival) < (other.deadline, other.arrival)
+
     def accept(self, pairs: Sequence[TokenPair]) -> None:
-        """The pairs are tokenised: from now on they wait for the device."""
+        """Wait for the device from now on."""
         self.pairs = pairs
         self.tokens = [pair.tokens for pair in pairs]
         self.waiting_tokens = sum(self.tokens)
-        self.scores = [None] * len(pairs)
+        self.scores = [math.nan] * len(pairs)
         self.missing = len(pairs)
 
     def waiting(self) -> Waiting:
@@ -389,13 +401,28 @@ class _Call:
         self.first = stop
 
     def receive(self, start: int, scores: Sequence[float]) -> None:
+        assert self.scores is not None
         self.scores[start : start + len(scores)] = scores
         self.missing -= len(scores)
         if self.missing == 0 and not self.done.done():
-            self.done.set_result([score for score in self.scores if score is not None])
+            self.done.set_result(self.scores)
 
     def fail(self, error: RerankUnavailable) -> None:
         """End the call; whatever of it still waits is dead."""
         if not self.done.done():
             self.done.set_exception(error)
-            self.done.exception()  # a call that still tokenises never awaits it
+            self.done.exception()  # seen: a call that still tokenises never awaits it
+
+
+_Batch = list[tuple[_Call, Slice]]
+
+
+def _again(error: RerankUnavailable) -> RerankUnavailable:
+    """Return a fresh copy: one exception object raised by many calls would collect their tracebacks."""
+    return type(error)(*error.args)
+
+
+def _timed_forward(model: PairModel, pairs: Sequence[TokenPair]) -> tuple[list[float], float]:
+    began = time.perf_counter()
+    scores = forward(model, pairs)
+    return scores, max(time.perf_counter() - began, 1e-6)

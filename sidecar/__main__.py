@@ -1,0 +1,14 @@
+"""`python -m sidecar` and the command `rerank-sidecar`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line."""
+    from sidecar.cli import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()

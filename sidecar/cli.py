@@ -1,0 +1,224 @@
+"""The command line: words in, settings out. The one place that prints.
+
+Law: nothing heavy is imported before a command needs it, so that `--help` is instant. Exit codes: 0 done, 1 failed,
+2 bad usage or configuration.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sidecar.config import Settings
+
+app = typer.Typer(
+    name="rerank-sidecar",
+    help="A drop-in search proxy that reranks Elasticsearch and OpenSearch hits with a cross-encoder.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file (docs/configuration.md).")]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="URL of the engine, several separated by commas; elasticsearch+URL or opensearch+URL to say which; "
+        "embedded[:documents.jsonl] for one in this process.",
+    ),
+]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Hub id, folder, or `offline`.")]
+ScorerOption = Annotated[
+    str | None, typer.Option("--scorer", help="URL of a scorer elsewhere (default: a supervised child process).")
+]
+AllowTestOption = Annotated[
+    bool, typer.Option("--allow-test-scorers", help="Permit `--scorer test:NAME`. Never in production.")
+]
+ListenOption = Annotated[str | None, typer.Option("--listen", help="host:port, or unix:/path.")]
+LogOption = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn our errors into a line on stderr and an exit code."""
+    from connectors.errors import EngineError
+    from sidecar.errors import ConfigError, SidecarError
+
+    try:
+        yield
+    except ConfigError as error:
+        typer.echo(f"rerank-sidecar: {error}", err=True)
+        raise typer.Exit(2) from error
+    except (SidecarError, EngineError) as error:
+        typer.echo(f"rerank-sidecar: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _settings(config: Path | None, **flags: Any) -> Settings:
+    """Return the settings of file, environment and flags (section__key=value), and start logging."""
+    from sidecar.config import load
+
+    settings = load(config, {name.replace("__", "."): value for name, value in flags.items()})
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    return settings
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    import asyncio
+
+    asyncio.run(main)
+
+
+def _announce(line: str) -> None:
+    print(line, flush=True)
+
+
+@app.command()
+def serve(
+    engine: EngineOption = None,
+    listen: ListenOption = None,
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    scorer: ScorerOption = None,
+    admin_listen: Annotated[str | None, typer.Option("--admin-listen", help="Where probes and metrics are.")] = None,
+    allow_test_scorers: AllowTestOption = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print all settings and end.")] = False,
+    log_level: LogOption = None,
+) -> None:
+    """Serve the engine's API with reranked searches."""
+    with _exit_codes():
+        settings = _settings(
+            config,
+            engine__url=engine,
+            listen=listen,
+            model__name=model,
+            scorer__url=scorer,
+            admin__listen=admin_listen,
+            log_level=log_level,
+        )
+        if print_config:
+            import json
+
+            print(json.dumps(settings.printable(), indent=2))
+            return
+        from sidecar import wiring
+
+        options = wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
+        _run(wiring.serve(options))
+
+
+@app.command()
+def score(
+    listen: Annotated[str, typer.Option("--listen", help="host:port, or unix:/path.")] = "127.0.0.1:9281",
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="auto, fp32, bf16 or fp16.")] = None,
+    max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens of a pair at most.")] = None,
+    exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
+    log_level: LogOption = None,
+) -> None:
+    """Serve the scorer and the rerank API alone, without an engine."""
+    with _exit_codes():
+        settings = _settings(
+            config,
+            model__name=model,
+            model__device=device,
+            model__dtype=dtype,
+            model__max_length=max_length,
+            log_level=log_level,
+        )
+        from sidecar import wiring
+
+        options = wiring.Options(settings=settings, announce=_announce)
+        _run(wiring.score(options, listen, is_child=exit_with_parent))
+
+
+@app.command()
+def demo(
+    engine: EngineOption = None,
+    model: ModelOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Print before and after, and end.")] = False,
+    log_level: LogOption = "warning",
+) -> None:
+    """Show one corpus bare and reranked, side by side."""
+    with _exit_codes():
+        settings = _settings(None, engine__url=engine or "embedded", model__name=model, log_level=log_level)
+        from sidecar import demo as demonstration
+
+        _run(demonstration.run(settings, is_own_engine=engine is not None, once=once, announce=_announce))
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    engine: EngineOption = None,
+    model: ModelOption = None,
+    scorer: ScorerOption = None,
+    allow_test_scorers: AllowTestOption = False,
+    log_level: LogOption = "warning",
+) -> None:
+    """Check configuration, engine and scorer, and suggest a token budget."""
+    _inspect(
+        lambda options: _inspection().check(options, _announce),
+        (config, engine, model, scorer, log_level),
+        allow_test_scorers,
+    )
+
+
+@app.command()
+def explain(
+    index: Annotated[str, typer.Argument(help="Index or pattern.")],
+    query: Annotated[str, typer.Argument(help="Words, or a search body as JSON: '{\"query\": …}'.")],
+    size: Annotated[int, typer.Option("--size", help="Hits to show.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
+    engine: EngineOption = None,
+    model: ModelOption = None,
+    scorer: ScorerOption = None,
+    allow_test_scorers: AllowTestOption = False,
+    log_level: LogOption = "warning",
+) -> None:
+    """Explain one search: ranks and scores before and after, and the text that the model saw."""
+    _inspect(
+        lambda options: _inspection().explain(options, index, query, size=size, as_json=as_json, announce=_announce),
+        (config, engine, model, scorer, log_level),
+        allow_test_scorers,
+    )
+
+
+def _inspection() -> Any:
+    from sidecar import inspection
+
+    return inspection
+
+
+def _inspect(
+    command: Callable[[Any], Coroutine[Any, Any, None]],
+    flags: tuple[Path | None, str | None, str | None, str | None, str | None],
+    allow_test_scorers: bool,
+) -> None:
+    config, engine, model, scorer, log_level = flags
+    with _exit_codes():
+        settings = _settings(config, engine__url=engine, model__name=model, scorer__url=scorer, log_level=log_level)
+        from sidecar import wiring
+
+        _run(command(wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from sidecar.wiring import program_version
+
+    print(program_version())

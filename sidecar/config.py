@@ -1,0 +1,301 @@
+"""The configuration: one TOML file, the same keys in the environment, and flags over both.
+
+Law: unknown keys and impossible values are refused at start, with where they stand, the key, what it is and what it
+should be. This is the only module that imports pydantic; everybody else gets frozen options.
+
+Precedence: flag, environment (`RERANK_SIDECAR_SECTION__KEY`), file, default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from connectors.relay import EngineOptions
+from sidecar.controls import MAX_WINDOW
+from sidecar.errors import ConfigError
+from sidecar.policy import IndexPolicy, Policy
+from sidecar.types import RerankOptions
+
+PREFIX: Final = "RERANK_SIDECAR_"
+_DELIMITER: Final = "__"
+DEFAULT_MODEL: Final = "cross-encoder/ms-marco-MiniLM-L6-v2"
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSection(Section):
+    """[engine]: which engine, and how to reach it."""
+
+    url: str | list[str] = "http://localhost:9200"
+    api_key: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_certs: str | None = None
+    verify_certs: bool = True
+    client_cert: str | None = None
+    client_key: str | None = None
+    read_timeout: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        if self.api_key is not None and self.username is not None:
+            raise ValueError("api_key and username exclude each other: give one of them")
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together: give both or neither")
+        return self
+
+    @property
+    def urls(self) -> list[str]:
+        """The engine's nodes; a comma separates several in one string."""
+        given = [self.url] if isinstance(self.url, str) else self.url
+        return [url.strip() for text in given for url in text.split(",") if url.strip()]
+
+    def options(self) -> EngineOptions:
+        """Return what a connector takes."""
+        pair = (self.username, self.password.get_secret_value()) if self.username and self.password else None
+        return EngineOptions(
+            api_key=self.api_key.get_secret_value() if self.api_key else None,
+            basic_auth=pair,
+            ca_certs=self.ca_certs,
+            verify_certs=self.verify_certs,
+            client_cert=self.client_cert,
+            client_key=self.client_key,
+            read_timeout=self.read_timeout,
+        )
+
+
+class AdminSection(Section):
+    """[admin]: the second listener, for probes and metrics."""
+
+    listen: str | None = "127.0.0.1:9282"
+
+
+class ModelSection(Section):
+    """[model]: the model that the scorer loads."""
+
+    name: str = DEFAULT_MODEL
+    device: str = "auto"
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    max_length: int | None = Field(default=None, ge=16)
+
+
+class ScorerSection(Section):
+    """[scorer]: a scorer elsewhere in place of the supervised child."""
+
+    url: str | None = None
+
+
+class RerankSection(Section):
+    """[rerank]: the reranking settings, which policies and callers may change."""
+
+    enabled: bool = True
+    window: int = Field(default=100, ge=1, le=MAX_WINDOW)
+    token_budget: int | None = Field(default=None, ge=0)
+    fields: tuple[str, ...] = ()
+    template: str | None = None
+    fusion: Literal["auto", "model_only", "linear", "rrf"] = "auto"
+    weight: float | None = Field(default=None, ge=0, le=1)
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    deadline_ms: float = Field(default=500, ge=0)
+    on_failure: Literal["first_stage", "error"] = "first_stage"
+    explain: bool = False
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: Any) -> Any:
+        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+    def overrides(self) -> dict[str, Any]:
+        """Return the settings that were given, by the names of RerankOptions."""
+        given = self.model_dump(exclude_unset=True)
+        if "deadline_ms" in given:
+            given["deadline"] = given.pop("deadline_ms") / 1000
+        return given
+
+
+class PolicySection(RerankSection):
+    """[[policies]]: settings for indices by pattern."""
+
+    indices: tuple[str, ...] = Field(min_length=1)
+    model: str | None = None
+
+    def overrides(self) -> dict[str, Any]:
+        """Return the settings that were given, without the patterns."""
+        given = super().overrides()
+        del given["indices"]
+        return given
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=_DELIMITER,
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    listen: str = "127.0.0.1:9280"
+    drain_seconds: float = Field(default=2.0, ge=0)
+    readiness: Literal["lenient", "strict"] = "lenient"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    engine: EngineSection = EngineSection()
+    admin: AdminSection = AdminSection()
+    model: ModelSection = ModelSection()
+    scorer: ScorerSection = ScorerSection()
+    rerank: RerankSection = RerankSection()
+    policies: tuple[PolicySection, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given: `load` merges file, environment and flags, so that errors can say whence."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    def policy(self) -> Policy:
+        """Return defaults and policies as the pipeline takes them."""
+        return Policy(
+            defaults=RerankOptions(**self.rerank.overrides()),
+            policies=tuple(
+                IndexPolicy(indices=section.indices, overrides=section.overrides()) for section in self.policies
+            ),
+        )
+
+    def model_names(self) -> list[str]:
+        """Return the models that policies name, each once."""
+        return list(dict.fromkeys(section.model for section in self.policies if section.model))
+
+    def printable(self) -> dict[str, Any]:
+        """Return all settings; secrets are hidden."""
+        return self.model_dump(mode="json")
+
+
+def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings of `file`, the environment and `flags` (dotted keys; None values are not given).
+
+    Raises:
+        ConfigError: a file that cannot be read, an unknown key, or a value that it cannot have.
+    """
+    _refuse_unknown_variables(os.environ)
+    values = _read(file) if file is not None else {}
+    try:
+        environment = EnvSettingsSource(Settings)()
+        return Settings(**_merged(_merged(values, environment), _nested(flags or {})))
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(_explain(error, file, values, flags or {})) from error
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is no TOML: {error}") from error
+
+
+def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for dotted, value in flags.items():
+        if value is None:
+            continue
+        *sections, key = dotted.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value
+    return nested
+
+
+def _refuse_unknown_variables(environment: Iterable[str]) -> None:
+    """Refuse a misspelt variable, which pydantic-settings would pass over."""
+    for name in environment:
+        if not name.startswith(PREFIX):
+            continue
+        section = name.removeprefix(PREFIX).split(_DELIMITER)[0].lower()
+        if section not in Settings.model_fields:
+            known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)
+            raise ConfigError(f"environment: {name} is not known; known begin with {known}")
+
+
+def _explain(error: ValidationError, file: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> str:
+    lines = []
+    for problem in error.errors():
+        place = tuple(str(part) for part in problem["loc"])
+        key = ".".join(place)
+        where = _origin(place, file, values, flags)
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: {key} is not known; known here are {', '.join(_known(place))}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            lines.append(f"{where}: {key or 'settings'}: {message}{_got(problem)}")
+    return "\n".join(lines)
+
+
+def _got(problem: Any) -> str:
+    value = problem.get("input")
+    is_plain = isinstance(value, str | int | float | bool)
+    return (
+        f", got {value!r}" if is_plain and "password" not in problem["loc"] and "api_key" not in problem["loc"] else ""
+    )
+
+
+def _origin(place: tuple[str, ...], file: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> str:
+    if ".".join(place) in {dotted for dotted, value in flags.items() if value is not None}:
+        return "command line"
+    variable = PREFIX + _DELIMITER.join(place).upper()
+    if any(name.upper() == variable for name in os.environ):
+        return f"environment ({variable})"
+    found: Any = values
+    for part in place[:1]:
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return str(file) if file is not None and found is not None else "configuration"
+
+
+def _known(place: tuple[str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in place[:-1]:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field is not None else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+        elif part == "policies" or part.isdecimal():
+            model = PolicySection
+    return sorted(model.model_fields)

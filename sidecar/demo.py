@@ -1,0 +1,114 @@
+"""`demo`: one corpus, bare and reranked, on two ports.
+
+Law: it works with nothing around it: no Elasticsearch, no container, no GPU, no hub. What it shows is what `serve`
+does; which engine and which model stand behind it is said in the first lines.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from connectors.base import Connector, SearchRequest
+from sidecar import sample, wiring
+from sidecar.config import Settings
+from sidecar.errors import ConfigError
+from sidecar.inspection import Explained, explained, print_table
+from sidecar.pipeline import RerankingConnector
+from sidecar.proxy.app import ProxyApp
+from sidecar.proxy.listener import Address, listening
+from sidecar.wiring import Options
+
+Announce = Callable[[str], None]
+
+BARE_PORT: Final = 9200
+RERANKED_PORT: Final = 9280
+_PORTS_TRIED: Final = 50
+_SHOWN_HITS: Final = 5
+_SHOWN_QUERIES: Final = 3
+
+
+async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: Announce) -> None:
+    """Serve the demo; with `once`, print before and after and return.
+
+    `is_own_engine`: `settings` name the user's engine, which is then not served bare and not searched here.
+    """
+    options = Options(settings=settings, announce=announce)
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(wiring.open_engine(settings))
+        scorer = await stack.enter_async_context(wiring.open_local_scorer(options))
+        announce(f"engine: {engine.name}{'' if is_own_engine else f' with {len(sample.queries())} sample queries'}")
+        facts = await scorer.loaded()
+        announce(f"model:  {wiring.model_line(facts)}")
+        reranked = RerankingConnector(engine, scorer, settings.policy())
+        bare_url = settings.engine.urls[0]
+        if not is_own_engine:
+            bare_url = str(await stack.enter_async_context(_near(ProxyApp(engine, {}), BARE_PORT)))
+        own = wiring.own_endpoints(scorer, settings)
+        url = str(await stack.enter_async_context(_near(ProxyApp(reranked, own), RERANKED_PORT)))
+        announce(f"bare:     {bare_url}\nreranked: {url}\n")
+        if not is_own_engine:
+            for query in list(sample.queries().items())[:_SHOWN_QUERIES]:
+                await _show(engine, reranked, *query)
+        announce(_to_try(bare_url, url, is_own_engine=is_own_engine))
+        if not once:
+            announce("\nStop with Ctrl-C.")
+            await wiring.until_stopped()
+
+
+@asynccontextmanager
+async def _near(app: ProxyApp, port: int) -> AsyncIterator[Address]:
+    """Listen on the first free port from `port` on."""
+    async with AsyncExitStack() as stack:
+        for candidate in range(port, port + _PORTS_TRIED):
+            try:
+                address = await stack.enter_async_context(listening(app, Address("127.0.0.1", candidate)))
+            except ConfigError:
+                continue
+            yield address
+            return
+        raise ConfigError(f"no free port from {port} to {port + _PORTS_TRIED - 1}")
+
+
+async def _show(bare: Connector, reranked: Connector, query_id: str, text: str) -> None:
+    relevant = frozenset(id for id, grade in sample.qrels()[query_id].items() if grade > 0)
+    before = (await bare.search(_request(text, explain=False))).raise_for_status()
+    after = (await reranked.search(_request(text, explain=True))).raise_for_status()
+    first = [
+        Explained(
+            id=str(hit.id),
+            rank=hit.rank,
+            first_stage_rank=hit.rank,
+            first_stage_score=hit.score,
+            model_score=None,
+            score=hit.score,
+            text=f"{(hit.source or {}).get('title')} {(hit.source or {}).get('text')}",
+        )
+        for hit in before.hits
+    ]
+    print_table(f"“{text}”  before (* = judged relevant)", first, relevant=relevant)
+    print_table(f"“{text}”  after", [explained(hit.rank, hit.value) for hit in after.hits], relevant=relevant)
+
+
+def _request(text: str, *, explain: bool) -> SearchRequest:
+    return SearchRequest.build(
+        index=sample.INDEX,
+        body={"query": _query(text), "size": _SHOWN_HITS},
+        headers={"X-Rerank-Explain": "true"} if explain else None,
+    )
+
+
+def _query(text: str) -> dict[str, object]:
+    return {"multi_match": {"query": text, "fields": ["title", "text"]}}
+
+
+def _to_try(bare_url: str, url: str, *, is_own_engine: bool) -> str:
+    if is_own_engine:
+        return f"Search through {url} instead of {bare_url}; the header X-Rerank of every answer says what was done."
+    text = next(iter(sample.queries().values()))
+    body = json.dumps({"query": _query(text), "size": 3})
+    plain = f"/{sample.INDEX}/_search?pretty' -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    return f"Try:\n  curl -s '{bare_url}{plain}\n  curl -si '{url}{plain}"

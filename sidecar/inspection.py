@@ -1,0 +1,172 @@
+"""`check` and `explain`: what would happen, said to a person.
+
+Law: the same connector as `serve` does the work; nothing is computed a second way here. Neither deadline nor budget
+applies, so that what is shown is the ranking and not the speed of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from connectors.base import SearchRequest, header
+from connectors.errors import EngineError
+from sidecar import wiring
+from sidecar.errors import RerankUnavailable, SidecarError
+from sidecar.marker import HEADER
+from sidecar.pipeline import RerankingConnector
+from sidecar.policy import Policy
+from sidecar.scoring.base import ModelFacts, Scorer
+from sidecar.types import RerankOptions
+from sidecar.wiring import Options
+
+Announce = Callable[[str], None]
+
+
+class CheckFailed(SidecarError):
+    """Something that `check` looked at does not work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """One hit of an explained search."""
+
+    id: str
+    rank: int
+    first_stage_rank: int
+    first_stage_score: float | None
+    model_score: float | None
+    score: float | None
+    text: str | None
+
+
+async def check(options: Options, announce: Announce) -> None:
+    """Say whether engine and scorer answer, and which token budget this machine can keep.
+
+    Raises:
+        CheckFailed: one of them does not.
+    """
+    problems: list[str] = []
+    announce(f"configuration: ok, listening would be at {options.settings.listen}")
+    async with wiring.open_engine(options.settings) as engine:
+        try:
+            await engine.ping()
+            announce(f"engine: {engine.name} at {', '.join(options.settings.engine.urls)}")
+        except EngineError as error:
+            problems.append(f"engine: {error}")
+    async with wiring.open_any_scorer(options) as scorer:
+        try:
+            facts = await wiring.await_facts(scorer)
+            announce(f"model: {wiring.model_line(facts)}")
+            announce(_budget_line(facts, options.settings.policy().defaults))
+        except RerankUnavailable as error:
+            problems.append(f"scorer: {error.reason}: {error}")
+    if problems:
+        raise CheckFailed("; ".join(problems))
+
+
+def _budget_line(facts: ModelFacts, options: RerankOptions) -> str:
+    from sidecar.window import token_budget
+
+    budget = token_budget(options, facts)
+    if budget is None:
+        return "token budget: none (no deadline, or a scorer that does not tell its speed)"
+    return (
+        f"token budget: {budget} tokens per search, about {budget // 100} passages of 100 tokens; where several "
+        f"replicas must agree, pin it: rerank.token_budget = {budget}"
+    )
+
+
+async def explain(options: Options, index: str, query: str, *, size: int, as_json: bool, announce: Announce) -> None:
+    """Print one search before and after.
+
+    `query` is a search body as JSON, or words, which are searched in all text fields.
+    """
+    async with wiring.open_engine(options.settings) as engine, wiring.open_any_scorer(options) as scorer:
+        await wiring.await_facts(scorer)
+        answer = await _reranking(options, engine, scorer).search(_request(index, query, size))
+    answer.raise_for_status()
+    marker = header(answer.headers, HEADER) or ""
+    hits = [explained(position, hit.value) for position, hit in enumerate(answer.hits, start=1)]
+    if as_json:
+        announce(json.dumps({"marker": marker, "hits": [_as_json(hit) for hit in hits]}, ensure_ascii=False, indent=2))
+    else:
+        print_table(f"{HEADER}: {marker}", hits)
+
+
+def _reranking(options: Options, engine: Any, scorer: Scorer) -> RerankingConnector:
+    policy = options.settings.policy()
+    free: dict[str, Any] = {
+        "deadline": 0.0,
+        "token_budget": 0,
+        "explain": True,
+        "insist": True,
+        "enabled": True,
+        "model": None,
+    }
+    return RerankingConnector(
+        engine,
+        scorer,
+        Policy(
+            defaults=replace(policy.defaults, **free),
+            policies=tuple(replace(each, overrides={**each.overrides, **free}) for each in policy.policies),
+        ),
+    )
+
+
+def _request(index: str, query: str, size: int) -> SearchRequest:
+    is_body = query.lstrip().startswith("{")
+    body: dict[str, Any] = json.loads(query) if is_body else {"query": {"multi_match": {"query": query}}}
+    return SearchRequest.build(index=index, body={"size": size, **body})
+
+
+def explained(position: int, value: dict[str, Any]) -> Explained:
+    """Return what a hit of an explained search says; `position` is its rank now."""
+    said = value.get("_rerank") or {}
+    return Explained(
+        id=str(value.get("_id")),
+        rank=position,
+        first_stage_rank=int(said.get("first_stage_rank", position)),
+        first_stage_score=said.get("first_stage_score"),
+        model_score=said.get("model_score"),
+        score=value.get("_score"),
+        text=said.get("text"),
+    )
+
+
+def _as_json(hit: Explained) -> dict[str, Any]:
+    return {name: getattr(hit, name) for name in hit.__slots__}
+
+
+def print_table(title: str, hits: list[Explained], *, relevant: frozenset[str] = frozenset()) -> None:
+    """Print hits as a table; ids in `relevant` are marked."""
+    table = Table(title=title, title_justify="left", show_lines=False)
+    for name, justify in (("now", "right"), ("was", "right"), ("id", "left"), ("first stage", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal over there
+    for name in ("model", "_score"):
+        table.add_column(name, justify="right")
+    table.add_column("text", overflow="ellipsis", no_wrap=True, ratio=1)
+    for hit in hits:
+        moved = hit.first_stage_rank - hit.rank
+        was = f"{hit.first_stage_rank} {'▲' if moved > 0 else '▼' if moved < 0 else ' '}"
+        name = Text(f"{hit.id}{' *' if hit.id in relevant else ''}", style="bold" if hit.id in relevant else "")
+        table.add_row(
+            str(hit.rank),
+            was,
+            name,
+            _figure(hit.first_stage_score),
+            _figure(hit.model_score),
+            _figure(hit.score),
+            hit.text,
+        )
+    Console().print(table)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,362 @@
+"""Putting the parts together: from settings to a running program. The only module that knows them all.
+
+Law: whoever opens something closes it, in the reverse order, also when starting fails half-way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from connectors.base import Connector
+from connectors.errors import EngineError
+from sidecar import tasks
+from sidecar.config import Settings
+from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
+from sidecar.metrics import Metrics
+from sidecar.pipeline import RerankingConnector
+from sidecar.proxy.app import ProxyApp
+from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
+from sidecar.proxy.health import Health
+from sidecar.proxy.listener import Address, drain, listening
+from sidecar.scoring.base import ModelFacts, Scorer
+
+if TYPE_CHECKING:
+    from sidecar.rerank_api.api import Reply
+    from sidecar.scoring.base import PairModel
+    from sidecar.scoring.scheduler import LocalScorer
+
+logger = logging.getLogger(__name__)
+
+MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+"""A longer search answer is streamed on unranked."""
+
+STARTING_POLL_SECONDS: Final = 0.05
+
+EMBEDDED: Final = "embedded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says beside the settings."""
+
+    settings: Settings
+    allow_test_scorers: bool = False
+    #: called once for every line that tells people what runs where
+    announce: Callable[[str], None] = field(default=logger.info)
+
+
+def program_version() -> str:
+    """Return the installed version, "unknown" from a bare checkout."""
+    try:
+        return version("rerank-sidecar")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+# --- engines ------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings) -> AsyncIterator[Connector]:
+    """Give the connector of the configured engine.
+
+    Raises:
+        ConfigError: the URL makes no sense, what answers there is no engine, or the documents cannot be read.
+    """
+    engine = await _engine(settings)
+    try:
+        yield engine
+    finally:
+        await engine.aclose()
+
+
+async def _engine(settings: Settings) -> Connector:
+    urls = settings.engine.urls
+    kind, _, path = urls[0].partition(":") if len(urls) == 1 else ("", "", "")
+    try:
+        if kind == EMBEDDED:
+            return await asyncio.to_thread(_embedded, path)
+        from connectors.detect import connect_with
+
+        return await connect_with(settings.engine.options(), urls, may_be_down=True, max_answer_bytes=MAX_ANSWER_BYTES)
+    except (ValueError, OSError, EngineError) as error:
+        raise ConfigError(f"engine.url: {error}") from error
+
+
+def _embedded(path: str) -> Connector:
+    from connectors.embedded import EmbeddedConnector
+
+    if path:
+        return EmbeddedConnector.from_file(Path(path))
+    from sidecar import sample
+
+    return EmbeddedConnector.from_file(sample.documents_path(), index=sample.INDEX)
+
+
+# --- scorers ------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_scorer(options: Options, model: str | None = None) -> AsyncIterator[Scorer]:
+    """Give the configured scorer; `model` is another model than the main one, in a child of its own.
+
+    Raises:
+        ConfigError: a test scorer without its permission, or a URL that makes no sense.
+    """
+    scorer = await _scorer(options, model)
+    try:
+        yield scorer
+    finally:
+        await scorer.aclose()
+
+
+async def _scorer(options: Options, model: str | None) -> Scorer:
+    url = options.settings.scorer.url
+    if url is None or model is not None:
+        from sidecar.scoring.worker import SupervisedScorer
+
+        return SupervisedScorer(_child_argv(options.settings, model or options.settings.model.name))
+    if url.startswith("test:"):
+        return _test_scorer(url, is_allowed=options.allow_test_scorers)
+    from sidecar.scoring.remote import RemoteScorer
+
+    try:
+        return RemoteScorer(url)
+    except ValueError as error:
+        raise ConfigError(f"scorer.url: {error}") from error
+
+
+def _test_scorer(name: str, *, is_allowed: bool) -> Scorer:
+    if not is_allowed:
+        raise ConfigError(f"scorer.url: {name} is a test scorer; it needs --allow-test-scorers beside it")
+    from sidecar.scoring import scripted
+
+    return scripted.parse(name)
+
+
+def _child_argv(settings: Settings, model: str) -> list[str]:
+    """Return the command of a child that scores; its socket is added by whoever starts it."""
+    argv = [sys.executable, "-m", "sidecar", "score", "--model", model, "--exit-with-parent"]
+    argv += ["--device", settings.model.device, "--dtype", settings.model.dtype, "--log-level", settings.log_level]
+    if settings.model.max_length is not None:
+        argv += ["--max-length", str(settings.model.max_length)]
+    return argv
+
+
+# --- programs -----------------------------------------------------------------------------------------------
+
+
+async def serve(options: Options) -> None:
+    """Run the proxy until SIGTERM or SIGINT. Raises ConfigError when it cannot start."""
+    settings = options.settings
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(settings))
+        scorer = await stack.enter_async_context(open_scorer(options))
+        models = {name: await stack.enter_async_context(open_scorer(options, name)) for name in settings.model_names()}
+        metrics = Metrics(program_version())
+        reranking = RerankingConnector(engine, scorer, settings.policy(), models=models, observe=metrics.observe)
+        health = _health(scorer, settings)
+        own = {**health.endpoints(), **metrics.endpoints()}
+        api = _rerank_endpoints(scorer)
+        app = ProxyApp(reranking, {**own, **api})
+        address = await stack.enter_async_context(listening(app, Address.parse(settings.listen)))
+        await _open_admin(stack, options, own)
+        options.announce(f"engine: {engine.name} at {', '.join(settings.engine.urls)}")
+        options.announce(f"listening on {address}")
+        await until_stopped()
+        health.is_draining = True
+        await drain([app], settings.drain_seconds)
+
+
+async def score(options: Options, address: str, *, is_child: bool = False) -> None:
+    """Run the scorer and the rerank API alone until SIGTERM or SIGINT.
+
+    A child lives on when its model cannot be had, so that its parent can say so to every search.
+
+    Raises:
+        ConfigError: it cannot start.
+        ModelFailed: the model cannot be had.
+    """
+    from sidecar.rerank_api.scoring_protocol import ScoringProtocol
+    from sidecar.scoring.worker import exit_with_parent
+
+    if is_child:
+        exit_with_parent()
+    async with AsyncExitStack() as stack:
+        scorer = await stack.enter_async_context(open_local_scorer(options))
+        health = _health(scorer, options.settings)
+        protocol = ScoringProtocol(scorer)
+        endpoints = {
+            **health.endpoints(),
+            **Metrics(program_version()).endpoints(),
+            **_rerank_endpoints(scorer),
+            ("GET", "/_rerank/model"): _endpoint(protocol.model),
+            ("POST", "/_rerank/score"): _endpoint(protocol.score),
+        }
+        app = ProxyApp(None, endpoints)
+        bound = await stack.enter_async_context(listening(app, Address.parse(address)))
+        options.announce(f"listening on {bound}")
+        failed = await _until_stopped_or_failed(scorer, options, is_child=is_child)
+        if failed is not None:
+            raise failed
+        health.is_draining = True
+        await drain([app], 0.0 if is_child else options.settings.drain_seconds)
+
+
+async def _until_stopped_or_failed(
+    scorer: LocalScorer, options: Options, *, is_child: bool
+) -> RerankUnavailable | None:
+    stop = asyncio.Event()
+    failure: RerankUnavailable | None = None
+
+    async def watch() -> None:
+        nonlocal failure
+        try:
+            options.announce(f"model: {model_line(await scorer.loaded())}")
+        except RerankUnavailable as error:
+            logger.error("model_unavailable error=%s", error)
+            if not is_child:
+                failure = error
+                stop.set()
+
+    watching = tasks.start(watch(), name="watch the model load")
+    try:
+        await until_stopped(stop)
+    finally:
+        watching.cancel()
+    return failure
+
+
+def model_line(facts: ModelFacts) -> str:
+    """Return a model's facts in a line for people."""
+    speed = f", {facts.tokens_per_second:,.0f} tokens/s" if facts.tokens_per_second else ""
+    return f"{facts.name} ({facts.kind}, {facts.device}, {facts.dtype}{speed})"
+
+
+@asynccontextmanager
+async def open_any_scorer(options: Options) -> AsyncIterator[Scorer]:
+    """Give the configured scorer for a command that ends: in this process unless it is elsewhere."""
+    opened = open_local_scorer(options) if options.settings.scorer.url is None else open_scorer(options)
+    async with opened as scorer:
+        yield scorer
+
+
+async def await_facts(scorer: Scorer) -> ModelFacts:
+    """Return a scorer's facts once it has started.
+
+    Raises:
+        RerankUnavailable: its model cannot be had, or it cannot be reached.
+    """
+    while True:
+        try:
+            return scorer.describe()
+        except ScorerStarting:
+            await asyncio.sleep(STARTING_POLL_SECONDS)
+
+
+@asynccontextmanager
+async def open_local_scorer(options: Options) -> AsyncIterator[LocalScorer]:
+    """Give a scorer in this process that begins to load the configured model."""
+    scorer = _local_scorer(options)
+    try:
+        yield scorer
+    finally:
+        await scorer.aclose()
+
+
+def _local_scorer(options: Options) -> LocalScorer:
+    from sidecar.scoring.scheduler import LocalScorer
+
+    model = options.settings.model
+
+    def load() -> PairModel:
+        from sidecar.scoring import models
+
+        return models.load(model.name, device=model.device, dtype=model.dtype, max_length=model.max_length)
+
+    return LocalScorer.loading(load)
+
+
+def own_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:
+    """Return probes and the rerank API over a scorer."""
+    return {**_health(scorer, settings).endpoints(), **_rerank_endpoints(scorer)}
+
+
+def _rerank_endpoints(scorer: Scorer) -> Endpoints:
+    """Return the rerank API on the paths that its clients know."""
+    from sidecar.rerank_api.api import RerankApi
+
+    api = RerankApi(scorer)
+    return {("POST", path): _endpoint(api.rerank) for path in ("/rerank", "/v1/rerank", "/v2/rerank")}
+
+
+def _endpoint(answer: Callable[[bytes], Awaitable[Reply]]) -> Endpoint:
+    """Return an endpoint that answers with what `answer` makes of the body."""
+
+    async def endpoint(request: EndpointRequest) -> EndpointResponse:
+        reply = await answer(request.body)
+        return EndpointResponse(status=reply.status, body=reply.body, headers=reply.headers)
+
+    return endpoint
+
+
+def _health(scorer: Scorer, settings: Settings) -> Health:
+    has_started = False
+
+    def is_started() -> bool:
+        """Tell whether loading has ended one way or another; once true it stays true."""
+        nonlocal has_started
+        try:
+            scorer.describe()
+        except ScorerStarting:
+            return has_started
+        except RerankUnavailable:
+            pass
+        has_started = True
+        return True
+
+    def has_scorer() -> bool:
+        try:
+            scorer.describe()
+        except RerankUnavailable:
+            return False
+        return True
+
+    return Health(is_started=is_started, has_scorer=has_scorer, is_strict=settings.readiness == "strict")
+
+
+async def _open_admin(stack: AsyncExitStack, options: Options, own: Endpoints) -> None:
+    """Open the admin listener; its default address may be taken by another of us, one that was asked for may not."""
+    settings = options.settings
+    if settings.admin.listen is None:
+        return
+    try:
+        address = await stack.enter_async_context(listening(ProxyApp(None, own), Address.parse(settings.admin.listen)))
+    except ConfigError as error:
+        if "listen" in settings.admin.model_fields_set:
+            raise
+        logger.warning("no_admin_listener error=%s", error)
+        return
+    options.announce(f"probes and metrics on {address}/_rerank/metrics")
+
+
+async def until_stopped(stop: asyncio.Event | None = None) -> None:
+    """Wait for SIGTERM, SIGINT or `stop`."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await stop.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
