@@ -79,7 +79,11 @@ class ClientTransport:
         headers.update(dict(end_to_end(request.headers, "Host", "Content-Length")))
         try:
             answer = await node.perform_request(
-                request.method, request.target, body=request.body or None, headers=headers
+                request.method,
+                request.target,
+                body=request.body or None,
+                headers=headers,
+                request_timeout=self._client._request_timeout,
             )
         except ConnectionTimeout as error:
             raise EngineTimeout(f"{node.base_url} did not answer in time") from error
@@ -90,5 +94,5 @@ class ClientTransport:
         return SearchResponse(
             status=answer.meta.status,
             headers=end_to_end(received, "Content-Encoding", "Content-Length"),
-            body=answer.raw_data if isinstance(answer.raw_data, bytes) else bytes(answer.raw_data or b""),
+            body=answer.body,
         )

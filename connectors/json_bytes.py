@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from json.decoder import scanstring  # type: ignore[attr-defined]  # documented only in its own docstring
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 JsonObject = dict[str, Any]
 
@@ -48,6 +49,9 @@ class Element:
     start: int
     end: int
     value: Any
+
+
+Part = TypeVar("Part", Member, Element)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,16 @@ def remove_member(text: str, members: list[Member], member: Member) -> Edit:
     if len(members) > 1:
         return Edit(member.start, members[1].start, "")
     return Edit(member.start, skip_whitespace(text, member.end), "")
+
+
+def remove_parts(parts: Sequence[Part], unwanted: Sequence[Part]) -> list[Edit]:
+    """Return the edits that take members out of an object, or elements out of an array, of which one must stay.
+
+    `parts` are all of them in order. What stays looks as if the others had never been written.
+    """
+    first = next(index for index, part in enumerate(parts) if part not in unwanted)
+    edits = [Edit(parts[0].start, parts[first].start, "")] if first else []
+    return edits + [Edit(before.end, part.end, "") for before, part in pairwise(parts[first:]) if part in unwanted]
 
 
 def set_members(position: int, members: list[Member], literals: Mapping[str, str]) -> list[Edit]:

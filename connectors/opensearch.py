@@ -80,7 +80,7 @@ class ClientTransport:
             status, headers, data = await connection.perform_request(
                 request.method,
                 path,
-                params=dict(parse_qsl(query, keep_blank_values=True)) or None,
+                params=parse_qsl(query, keep_blank_values=True) or None,  # pairs: a name may come twice
                 body=request.body or None,
                 headers=dict(end_to_end(request.headers, "Host", "Content-Length")),
                 ignore=range(300, 600),  # every answer of the engine is a value

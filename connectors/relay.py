@@ -219,13 +219,13 @@ class Relay:
             try:
                 with engine_errors(node):
                     response = await self._attempt(node, request, trace, is_search=is_search)
-            except EngineError:
+            except EngineError as error:
                 if not trace.connected:
                     self._nodes.mark_dead(node)
                     untried -= 1
                     if untried > 0:
                         continue
-                elif trace.reused and may_repeat:
+                elif trace.reused and may_repeat and _is_lost_connection(error):
                     may_repeat = False
                     continue
                 raise
@@ -237,7 +237,7 @@ class Relay:
     ) -> aiohttp.ClientResponse:
         return await self._session(is_search).request(
             request.method,
-            URL(node + request.target, encoded=True),
+            _url(node, request.target),
             headers=self._outgoing(request.headers),
             data=request.body,
             allow_redirects=False,
@@ -278,6 +278,19 @@ def _open_session(options: EngineOptions) -> aiohttp.ClientSession:
     # read the request; a private switch is the only way to stop it (tests/integration proves that it does).
     session._retry_connection = False
     return session
+
+
+def _url(node: str, target: str) -> URL:
+    url = URL(node + target, encoded=True)
+    # yarl 1.25 drops the "?" of an empty query; this cached property is what aiohttp writes to the wire
+    url._cache["raw_path_qs"] = urlsplit(node).path + target
+    return url
+
+
+def _is_lost_connection(error: EngineError) -> bool:
+    """Return whether the connection was dead; an engine that is slow or speaks no HTTP would be so again."""
+    is_lost = isinstance(error.__cause__, aiohttp.ServerDisconnectedError | OSError)
+    return is_lost and isinstance(error, EngineUnavailable)
 
 
 async def _note_connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
@@ -390,7 +403,8 @@ def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"engine URL {url!r} is not like http://localhost:9200 or https://host:9200/prefix")
+        shown = url.rpartition("@")[2]  # what stands before may be a password
+        raise ValueError(f"engine URL {shown!r} is not like http://localhost:9200 or https://host:9200/prefix")
     pair = (unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else None
     netloc = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", "")), pair

@@ -1,1 +1,40 @@
-"""Rerank the hits of Elasticsearch and OpenSearch with a cross-encoder. Read `sidecar/pipeline.py` first."""
+"""Rerank the hits of Elasticsearch and OpenSearch with a cross-encoder. Read `sidecar/pipeline.py` first.
+
+The public names are loaded when they are asked for, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sidecar.errors import BadRerankRequest as BadRerankRequest
+    from sidecar.errors import RerankUnavailable as RerankUnavailable
+    from sidecar.pipeline import RerankingConnector as RerankingConnector
+    from sidecar.policy import IndexPolicy as IndexPolicy
+    from sidecar.policy import Policy as Policy
+    from sidecar.scoring.base import ModelFacts as ModelFacts
+    from sidecar.scoring.base import Scorer as Scorer
+    from sidecar.scoring.loading import load_scorer as load_scorer
+    from sidecar.types import RerankOptions as RerankOptions
+
+_HOMES = {
+    "BadRerankRequest": "sidecar.errors",
+    "IndexPolicy": "sidecar.policy",
+    "ModelFacts": "sidecar.scoring.base",
+    "Policy": "sidecar.policy",
+    "RerankOptions": "sidecar.types",
+    "RerankUnavailable": "sidecar.errors",
+    "RerankingConnector": "sidecar.pipeline",
+    "Scorer": "sidecar.scoring.base",
+    "load_scorer": "sidecar.scoring.loading",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sidecar' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

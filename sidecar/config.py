@@ -9,18 +9,19 @@ Precedence: flag, environment (`RERANK_SIDECAR_SECTION__KEY`), file, default.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
 from connectors.relay import EngineOptions
@@ -31,6 +32,10 @@ from sidecar.types import RerankOptions
 
 PREFIX: Final = "RERANK_SIDECAR_"
 _DELIMITER: Final = "__"
+_SECRETS: Final = frozenset({"password", "api_key", "url"})
+"""Keys whose values are not shown: a URL may hold a password."""
+
+_USERINFO: Final = re.compile(r"//.*@")
 DEFAULT_MODEL: Final = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 
@@ -143,6 +148,16 @@ class PolicySection(RerankSection):
         return given
 
 
+class _Environment(EnvSettingsSource):
+    """The environment. What is no JSON stays text: the setting itself may take it, or says what is wrong."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
 class Settings(BaseSettings):
     """The whole configuration."""
 
@@ -151,7 +166,6 @@ class Settings(BaseSettings):
         env_nested_delimiter=_DELIMITER,
         extra="forbid",
         frozen=True,
-        nested_model_default_partial_update=True,
     )
 
     listen: str = "127.0.0.1:9280"
@@ -192,8 +206,10 @@ class Settings(BaseSettings):
         return list(dict.fromkeys(section.model for section in self.policies if section.model))
 
     def printable(self) -> dict[str, Any]:
-        """Return all settings; secrets are hidden."""
-        return self.model_dump(mode="json")
+        """Return all settings; secrets are hidden, also those in the engine's URL."""
+        shown = self.model_dump(mode="json")
+        shown["engine"]["url"] = [_USERINFO.sub("//", url) for url in self.engine.urls]
+        return shown
 
 
 def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -205,10 +221,8 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Se
     _refuse_unknown_variables(os.environ)
     values = _read(file) if file is not None else {}
     try:
-        environment = EnvSettingsSource(Settings)()
+        environment = _Environment(Settings)()
         return Settings(**_merged(_merged(values, environment), _nested(flags or {})))
-    except SettingsError as error:
-        raise ConfigError(f"environment: {error}") from error
     except ValidationError as error:
         raise ConfigError(_explain(error, file, values, flags or {})) from error
 
@@ -272,9 +286,8 @@ def _explain(error: ValidationError, file: Path | None, values: Mapping[str, Any
 def _got(problem: Any) -> str:
     value = problem.get("input")
     is_plain = isinstance(value, str | int | float | bool)
-    return (
-        f", got {value!r}" if is_plain and "password" not in problem["loc"] and "api_key" not in problem["loc"] else ""
-    )
+    is_secret = problem["loc"] == ("engine",) or not _SECRETS.isdisjoint(problem["loc"])
+    return f", got {value!r}" if is_plain and not is_secret else ""
 
 
 def _origin(place: tuple[str, ...], file: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> str:

@@ -164,7 +164,7 @@ def apply_headers(options: RerankOptions, headers: Headers) -> tuple[RerankOptio
     Raises:
         BadRerankRequest: a header of ours has a value that it cannot have, or a name that we do not know.
     """
-    ours = [(name, value) for name, value in headers if name.lower().startswith("x-rerank")]
+    ours = [(name, value) for name, value in headers if _is_ours(name)]
     if not ours:
         return options, headers
     for name, value in ours:
@@ -179,8 +179,12 @@ def apply_headers(options: RerankOptions, headers: Headers) -> tuple[RerankOptio
 
 def strip_headers(headers: Headers) -> Headers:
     """Return `headers` without any of ours."""
-    ours = [name for name, _ in headers if name.lower().startswith("x-rerank")]
+    ours = [name for name, _ in headers if _is_ours(name)]
     return without_headers(headers, *ours) if ours else headers
+
+
+def _is_ours(name: str) -> bool:
+    return name.lower() == "x-rerank" or name.lower().startswith("x-rerank-")
 
 
 def apply_body(options: RerankOptions, settings: Mapping[str, Any]) -> RerankOptions:

@@ -15,13 +15,13 @@ STRICT_FAILURE_STATUS: Final = 500
 
 def error_text(status: int, kind: str, reason: str) -> str:
     """Return the JSON of an error as Elasticsearch and OpenSearch write theirs."""
-    cause = {"type": kind, "reason": reason}
+    cause = {"type": kind, "reason": reason.encode("utf-8", "replace").decode()}  # a caller's key may be no text
     return json.dumps({"error": {"root_cause": [cause], **cause}, "status": status}, ensure_ascii=False)
 
 
 def error_answer(status: int, kind: str, reason: str) -> SearchResponse:
     """Return that error as an answer."""
-    body = error_text(status, kind, reason).encode("utf-8", "replace")
+    body = error_text(status, kind, reason).encode()
     headers = (("Content-Type", "application/json"), ("Content-Length", str(len(body))))
     return SearchResponse(status=status, headers=headers, body=body)
 

@@ -6,12 +6,14 @@ search is refused, fails on a shard, or times out, the caller's own is sent once
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from connectors import json_bytes
 from connectors.base import Connector, Hit, SearchRequest, SearchResponse
+from connectors.errors import EngineError
 from connectors.json_bytes import Edit
 from sidecar import answer, multi_search, search_call
 from sidecar.answer import Answer
@@ -21,6 +23,8 @@ from sidecar.plan import Plan, widen
 from sidecar.search_call import SearchCall
 from sidecar.text_fields import TextFields
 from sidecar.types import SkipReason
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Unusable:
 
     reply: Reply
     reason: SkipReason
+    #: whether the engine said so of a search that its caller did not write
+    is_widened: bool = False
 
 
 class Exchange(Protocol):
@@ -96,7 +102,8 @@ class OneSearch:
     def answer(self, replies: Mapping[int, Reply]) -> SearchResponse:
         """Return the latest answer with another status and text."""
         reply = replies[0]
-        return replace(self._response.with_content(reply.text.encode()), status=reply.status)
+        reason = self._response.reason if reply.status == self._response.status else ""
+        return replace(self._response.with_content(reply.text.encode()), status=reply.status, reason=reason)
 
 
 class ManySearches:
@@ -148,7 +155,10 @@ async def run(
     extra = {index: text_fields.to_ask_for(plan, fields[index]) for index, plan in plans.items()}
     calls = {**others, **{index: _first_call(plan, extra[index]) for index, plan in plans.items()}}
     replies = await exchange.ask(dict(sorted(calls.items())))
-    stages = {index: _read(plan, replies[index], fields[index], extra[index]) for index, plan in plans.items()}
+    stages = {
+        index: _read(plan, replies[index], fields[index], extra[index], is_widened=_differs(calls[index], plan.call))
+        for index, plan in plans.items()
+    }
     stages |= await _ask_for_missing_text(stages, exchange, text_fields)
     return stages | await _ask_as_written(plans, stages, exchange)
 
@@ -157,17 +167,23 @@ def _first_call(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
     return plan.call if plan.is_beyond_window else widen(plan, extra_fields)
 
 
-def _read(plan: Plan, reply: Reply, fields: tuple[str, ...], extra: tuple[str, ...]) -> FirstStage | Unusable:
-    if reply.status >= 500:
+def _differs(call: SearchCall | None, written: SearchCall) -> bool:
+    return call is None or (call.text, call.params) != (written.text, written.params)
+
+
+def _read(
+    plan: Plan, reply: Reply, fields: tuple[str, ...], extra: tuple[str, ...], *, is_widened: bool
+) -> FirstStage | Unusable:
+    if reply.status >= 500 or (reply.status != 200 and not is_widened):
         return Unusable(reply=reply, reason=SkipReason.ENGINE_ERROR)
     if reply.status != 200:
-        return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED)
+        return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED, is_widened=True)
     try:
         found = answer.parse(reply.text)
     except ValueError:
-        return Unusable(reply=reply, reason=SkipReason.NOT_JSON)
-    if found.has_failures and not plan.is_beyond_window:
-        return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED)
+        return Unusable(reply=reply, reason=SkipReason.NOT_JSON, is_widened=is_widened)
+    if found.has_failures and is_widened:
+        return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED, is_widened=True)
     return FirstStage(plan=plan, answer=found, fields=fields, extra_fields=extra)
 
 
@@ -183,10 +199,14 @@ async def _ask_for_missing_text(
                 again[index] = (stage, (*stage.extra_fields, *missing))
     if not again:
         return {}
-    replies = await exchange.ask({index: widen(stage.plan, missing) for index, (stage, missing) in again.items()})
+    try:
+        replies = await exchange.ask({index: widen(stage.plan, missing) for index, (stage, missing) in again.items()})
+    except EngineError as error:  # the first answer is there and stands
+        logger.warning("missing_text_not_asked_for error=%s", error)
+        return {}
     found: dict[int, FirstStage | Unusable] = {}
     for index, (stage, missing) in again.items():
-        second = _read(stage.plan, replies[index], stage.fields, missing)
+        second = _read(stage.plan, replies[index], stage.fields, missing, is_widened=True)
         if isinstance(second, FirstStage):
             still_empty = _empty_fields(second)
             for field in set(missing) - set(stage.extra_fields):
@@ -203,27 +223,17 @@ async def _ask_as_written(
     plans: Mapping[int, Plan], stages: Mapping[int, FirstStage | Unusable], exchange: Exchange
 ) -> dict[int, FirstStage | Unusable]:
     """Send searches whose widened form was refused again as their caller wrote them; that answer stands."""
-    refused = [
-        index
-        for index, stage in stages.items()
-        if isinstance(stage, Unusable) and stage.reason is not SkipReason.ENGINE_ERROR
-        if not plans[index].is_beyond_window  # that one was sent as it was written
-    ]
+    refused = {index: stage for index, stage in stages.items() if isinstance(stage, Unusable) and stage.is_widened}
     if not refused:
         return {}
     replies = await exchange.ask({index: plans[index].call for index in refused})
     return {
         index: Unusable(
             reply=replies[index],
-            reason=_reason(stages[index]) if replies[index].status == 200 else SkipReason.ENGINE_ERROR,
+            reason=stage.reason if replies[index].status == 200 else SkipReason.ENGINE_ERROR,
         )
-        for index in refused
+        for index, stage in refused.items()
     }
-
-
-def _reason(stage: FirstStage | Unusable) -> SkipReason:
-    assert isinstance(stage, Unusable)
-    return stage.reason
 
 
 def _text(response: SearchResponse) -> str:

@@ -65,10 +65,16 @@ def write(request: SearchRequest, items: Sequence[Item], calls: Mapping[int, Sea
 
 
 def _split(text: str) -> list[str]:
-    """Return the lines with their ends. Only "\\n" ends a line; a last line without one is taken, too."""
+    """Return the lines with their ends. Only "\\n" ends a line; a last line without one is taken, too.
+
+    White space after the last line end stays with that line.
+    """
     pieces = text.split("\n")
     last = pieces.pop()
-    return [piece + "\n" for piece in pieces] + ([last] if last.strip() else [])
+    lines = [piece + "\n" for piece in pieces]
+    if lines and not last.strip():
+        return [*lines[:-1], lines[-1] + last]
+    return [*lines, last] if last else lines
 
 
 def _item(request: SearchRequest, header_line: str, body_line: str) -> Item:
@@ -80,7 +86,7 @@ def _call(request: SearchRequest, header_line: str, body_line: str) -> SearchCal
         settings = json.loads(header_line) if header_line.strip() else {}
         if not isinstance(settings, dict):
             return None
-        index = settings.get("index") or request.index
+        index = settings.get("index") or settings.get("indices") or request.index
         call = SearchCall(
             index=",".join(index) if isinstance(index, list) else str(index),
             headers=request.headers,

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,7 +30,7 @@ from sidecar import error_answers, first_stage, fusion, marker, response, routes
 from sidecar.candidates import extract
 from sidecar.clock import Clock
 from sidecar.controls import strip_headers
-from sidecar.errors import BadRerankRequest, RerankUnavailable
+from sidecar.errors import BadRerankRequest, ModelFailed, RerankUnavailable
 from sidecar.first_stage import FirstStage, Reply, Unusable, WholeAnswer
 from sidecar.marker import Marker
 from sidecar.plan import Plan
@@ -101,7 +102,9 @@ class RerankingConnector:
         try:
             stages = await first_stage.run(search.plans, search.others, search.exchange, self._text_fields)
         except WholeAnswer:
-            return self._marked(search, await self._ask_as_written(search))
+            whole = await self._ask_as_written(search)
+            reason = SkipReason.NOT_JSON if whole.status == 200 else SkipReason.ENGINE_ERROR
+            return self._marked(search.left_for(reason), whole)
         clock.first_stage_is_complete()
         async with asyncio.TaskGroup() as group:
             tasks = {index: group.create_task(self._finish(stage), name="search") for index, stage in stages.items()}
@@ -138,6 +141,8 @@ class RerankingConnector:
             page = response.first_stage_page(stage.answer, plan, stage.extra_fields)
             return Reply(200, page), marker.skipped(reason)
         scores = await score_prefix(scorer, plan.query, window.texts, deadline=_deadline(options))
+        if len(scores) > len(window.texts) or not all(map(math.isfinite, scores)):
+            raise ModelFailed(f"{facts.name} gave {len(scores)} scores for {len(window.texts)} texts, or infinite ones")
         ranking = fusion.rank(window.candidates[: len(scores)], scores, fusion.choose(options, facts))
         placed = response.lay_out(len(stage.hits), window.considered(len(scores)), ranking)
         kept = response.above(placed, options.min_score, facts.kind)

@@ -75,10 +75,22 @@ class Plan:
         return is_on and not self.call.has_param(*_SOURCE_PARAMS) and not self.call.has_body("stored_fields")
 
     @property
-    def asks_for_fields(self) -> bool:
-        """Whether the caller asks for `fields`, `stored_fields` or `docvalue_fields` and gets a `fields` member."""
-        names = ("fields", "stored_fields", "docvalue_fields", "script_fields")
-        return self.call.has_body(*names) or self.call.has_param(*names)
+    def own_fields(self) -> tuple[str, ...]:
+        """The names and patterns that the caller itself gets in the hits' `fields` member."""
+        in_body = [entry for name in _FIELDS_SETTINGS for entry in _entries(self.call.body(name))]
+        in_url = [name for key in _FIELDS_SETTINGS for name in (self.call.param(key) or "").split(",") if name]
+        names = [entry.get("field") if isinstance(entry, dict) else entry for entry in in_body]
+        return (*(name for name in names if isinstance(name, str)), *in_url)
+
+
+_FIELDS_SETTINGS: Final = ("fields", "stored_fields", "docvalue_fields", "script_fields")
+
+
+def _entries(value: Any) -> list[Any]:
+    """Return the entries of a setting that is one, a list of them, or an object by name."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | dict) else [value]
 
 
 def plan(call: SearchCall, options: RerankOptions) -> Plan | Skip:
@@ -213,6 +225,7 @@ def _is_signed(headers: Headers) -> bool:
 _IMPOSSIBLE: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] = (
     (SkipReason.SIGNED, lambda call: _is_signed(call.headers)),
     (SkipReason.UNPARSABLE, _has_odd_page),
+    (SkipReason.UNPARSABLE, lambda call: not isinstance(call.body("fields"), list | None)),
     (SkipReason.SIZE_ZERO, lambda call: _count(call.setting("size"), DEFAULT_SIZE) == 0),
     (SkipReason.SCROLL, lambda call: call.has_param("scroll") or call.has_body("slice")),
     (SkipReason.SEARCH_AFTER, lambda call: call.has_body("search_after")),

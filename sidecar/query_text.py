@@ -190,56 +190,60 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _is_contained(text: str, others: Iterable[str]) -> bool:
-    words = text.lower()
-    return any(words in other.lower() for other in others if other is not text and len(other) > len(text))
+    words = f" {text.lower()} "
+    return any(words in f" {other.lower()} " for other in others if len(other) > len(text))
 
 
 # --- Lucene query syntax ------------------------------------------------------------------------------------
 
 _TOKEN = re.compile(
     r"""
-      (?P<sign>[-+!|(\s]*)                             # operators and brackets in front
-      (?P<field>[\w.*\\]+:)?                           # field:
-      (?P<open>\()?
-      (?: "(?P<phrase>(?:\\.|[^"\\])*)" (?:~\d+)?      # "a phrase"~2
-        | (?P<range>[\[{][^\]}]*[\]}])                 # [a TO b]
-        | (?P<regex>/(?:\\.|[^/\\])+/)                 # /a.*b/
-        | (?P<word>(?:\\.|[^\s"()|:^])+) )
-      (?:\^[\d.]+)?
+    (?: (?P<mark>[-+!|()])                       # signs and brackets
+      | "(?P<phrase>(?:\\.|[^"\\])*)" (?:~\d+)?  # "a phrase"~2
+      | (?P<range>[\[{][^\[\]{}]*[\]}])          # [a TO b]
+      | (?P<regex>/(?:\\.|[^/\\])+/)             # /a.*b/
+      | (?P<field>(?:\\.|[^\s"()|:^\\])+:)       # field:
+      | (?P<word>(?:\\.|[^\s"()|:^\\])+) )
+    (?:\^[\d.]+)?
     """,
     re.VERBOSE,
 )
-_OPERATORS = frozenset({"AND", "OR", "NOT", "&&", "||", "TO"})
+_OPERATORS = frozenset({"AND", "OR", "NOT", "&&", "TO"})
 
 
 def query_string_words(text: str) -> str:
     """Return the free words of Lucene's query syntax, joined by single spaces.
 
-    What is excluded (`-word`, `NOT word`), bound to a field (`status:active`), a range, a regular expression
+    What is excluded (`-word`, `NOT (two words)`), bound to a field (`status:active`), a range, a regular expression
     or a pattern (`wor*`) is no free word.
     """
     words: list[str] = []
-    is_excluded = False
-    depth_of_field = 0
+    groups = [False]  # for every open bracket, whether what is in it is excluded or bound
+    is_excluded = False  # whether the next clause is
     for token in _TOKEN.finditer(text):
-        depth_of_field = max(0, depth_of_field - text.count(")", token.start("sign"), token.end("sign")))
-        word = _free_word(token)
-        if token["field"] or depth_of_field:
-            depth_of_field += bool(token["open"])
-            word = ""
-        if word in _OPERATORS:
-            is_excluded = word == "NOT"
-            continue
-        if word and not is_excluded and not token["sign"].rstrip().endswith(("-", "!")):
-            words.append(word)
-        is_excluded = False
+        match token.lastgroup, token[0][0]:
+            case "mark", "(":
+                groups.append(is_excluded or groups[-1])
+                is_excluded = False
+            case "mark", ")":
+                del groups[max(1, len(groups) - 1) :]  # a bracket too many closes nothing
+                is_excluded = False
+            case "mark", sign:
+                is_excluded = sign in "-!"
+            case "field", _:
+                is_excluded = True
+            case "word", _ if token["word"] in _OPERATORS:
+                is_excluded = token["word"] == "NOT"
+            case _:
+                words += [] if is_excluded or groups[-1] else [_free_word(token)]
+                is_excluded = False
     return " ".join(" ".join(words).split())
 
 
 def _free_word(token: re.Match[str]) -> str:
     if token["phrase"] is not None:
         return re.sub(r"\\(.)", r"\1", token["phrase"])
-    word = (token["word"] or "").rstrip("?")  # a question's mark, hardly a wildcard
+    word = re.sub(r"(?<!\\)\?+$", "", token["word"] or "")  # a question's mark, hardly a wildcard
     if re.search(r"(?<!\\)[*?]", word):
         return ""
     word = re.sub(r"(?<!\\)~[\d.]*$", "", word)

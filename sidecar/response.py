@@ -13,13 +13,28 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from connectors.json_bytes import Edit, find_member, remove_member, scan_object, splice
+from connectors.json_bytes import (
+    Edit,
+    Element,
+    Member,
+    array_scanner,
+    find_member,
+    object_scanner,
+    remove_parts,
+    scan_object,
+    splice,
+)
 from sidecar.answer import Answer, HitText
 from sidecar.plan import Plan
 from sidecar.scoring.base import ScoreKind, probability
 from sidecar.types import ScoredCandidate
 
 _TAIL_STEP: Final = 1e-7
+
+_FIELDS_MEMBERS: Final = ("fields", "ignored_field_values")
+"""Members that a hit has because somebody asked for `fields`."""
+
+_NESTED: Final = array_scanner(object_scanner())
 
 HIGHEST_SCORE: Final = 2.0
 """Bound of `_score` after reranking; `max_score` of a page for which no model was asked."""
@@ -112,7 +127,8 @@ def tail_page(answer: Answer, plan: Plan, extra_fields: Sequence[str] = ()) -> s
     """
     hits = () if plan.options.min_score is not None else answer.hits
     page = [_hit_text(answer, hit, plan, extra_fields, score=tail_score(plan.offset + hit.rank)) for hit in hits]
-    return _render(answer, page, max_score=repr(HIGHEST_SCORE))
+    has_scores = answer.max_score is not None and answer.max_score.value is not None
+    return _render(answer, page, max_score=repr(HIGHEST_SCORE) if has_scores else None)
 
 
 def explanation(place: Placed, position: int) -> Mapping[str, object]:
@@ -142,22 +158,55 @@ def _hit_text(
     if score is not None and member is not None:
         edits.append(Edit(member.value_start, member.end, repr(score)))
     if extra_fields:
-        edits += _without_fields(answer.text, hit, extra_fields, is_ours_alone=not plan.asks_for_fields)
+        edits += _without_fields(answer.text, hit, extra_fields, is_ours_alone=not plan.own_fields)
     if explanation is not None:
         edits.append(Edit(hit.end - 1, hit.end - 1, f',"_rerank":{json.dumps(explanation)}'))
     return splice(answer.text, edits, hit.start, hit.end)
 
 
 def _without_fields(text: str, hit: HitText, names: Sequence[str], *, is_ours_alone: bool) -> list[Edit]:
-    fields = find_member(hit.members, "fields")
-    if fields is None:
+    """Return the edits that take out of a hit what it has only because we asked for the fields `names`."""
+    edits: list[Edit] = []
+    emptied: list[Member] = []
+    for member in hit.members:
+        if member.key in _FIELDS_MEMBERS:
+            inner = None if is_ours_alone else _without_names(text, scan_object(text, member.value_start), names)
+            if inner is None:
+                emptied.append(member)
+            else:
+                edits += inner
+    return edits + remove_parts(hit.members, emptied)
+
+
+def _without_names(text: str, members: list[Member], names: Sequence[str]) -> list[Edit] | None:
+    """Return the edits that take fields out of an object of fields, None when nothing would be left."""
+    edits: list[Edit] = []
+    emptied: list[Member] = []
+    for member in members:
+        below = [name.removeprefix(f"{member.key}.") for name in names if name.startswith(f"{member.key}.")]
+        inner = None if member.key in names else _without_nested(text, member, below)
+        if inner is None:
+            emptied.append(member)
+        else:
+            edits += inner
+    return None if len(emptied) == len(members) else edits + remove_parts(members, emptied)
+
+
+def _without_nested(text: str, member: Member, names: Sequence[str]) -> list[Edit] | None:
+    """Do the same for a nested path: an array of objects with fields of their own under its name."""
+    is_nested = isinstance(member.value, list) and any(isinstance(value, dict) for value in member.value)
+    if not names or not is_nested:
         return []
-    members = scan_object(text, fields.value_start)
-    ours = [member for member in members if member.key in names]
-    if is_ours_alone or len(ours) == len(members):
-        return [remove_member(text, hit.members, fields)]
-    kept = [text[member.start : member.end] for member in members if member not in ours]
-    return [Edit(fields.value_start, fields.end, "{" + ",".join(kept) + "}")] if ours else []
+    edits: list[Edit] = []
+    emptied: list[Element] = []
+    array, _ = _NESTED(text, member.value_start)
+    for element in array.elements:
+        inner = _without_names(text, element.value, names)
+        if inner is None:
+            emptied.append(element)
+        else:
+            edits += inner
+    return None if len(emptied) == len(array.elements) else edits + remove_parts(array.elements, emptied)
 
 
 def _render(answer: Answer, page: Sequence[str], *, max_score: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sidecar.types import Operation
 
-_ROUTE: Final = re.compile(r"(?:/[^/?_][^/?]*)?/(?P<operation>_search|_msearch)/?")
+_ROUTE: Final = re.compile(r"(?:/(?:_all|[^/?_][^/?]*))?/(?P<operation>_search|_msearch)/?")
 _METHODS: Final = frozenset({"GET", "POST"})
 
 

@@ -83,7 +83,7 @@ class SearchCall:
         params = tuple((key, _as_param(literals[key]) if key in literals else value) for key, value in self.params)
         in_url = {key for key, _ in self.params}
         in_body = {key: json.dumps(value) for key, value in literals.items() if key not in in_url}
-        text = self.text or "{}"
+        text = self.text if self.text.strip() else "{}"
         brace = json_bytes.skip_whitespace(text, 0)
         edits = json_bytes.set_members(brace, list(self.members), in_body)
         return (
@@ -135,7 +135,9 @@ def write(call: SearchCall, *, original: SearchCall, request: SearchRequest) -> 
 def _headers_of_body(headers: Headers, length: int) -> Headers:
     kept = without_headers(headers, "Content-Length", "Transfer-Encoding")
     if header(kept, "Content-Type") is None:
-        kept += (("Content-Type", "application/json"),)
+        accept = header(kept, "Accept") or ""
+        # Elasticsearch wants one version of its API in both headers, when one of them names a version
+        kept += (("Content-Type", accept if "compatible-with" in accept else "application/json"),)
     return (*kept, ("Content-Length", str(length)))
 
 
@@ -182,4 +184,6 @@ def wants_other_format(request: SearchRequest) -> bool:
     """Return whether the caller wants the answer as something else than JSON."""
     wanted = (request.param("format") or "").lower()
     accept = (header(request.headers, "Accept") or "").lower()
-    return wanted not in {"", "json"} or any(word in accept for word in ("yaml", "cbor", "smile", "text/plain"))
+    takes_json = "json" in accept or "*/*" in accept  # axios: application/json, text/plain, */*
+    is_other = any(word in accept for word in ("yaml", "cbor", "smile", "text/plain"))
+    return wanted not in {"", "json"} or (is_other and not takes_json)

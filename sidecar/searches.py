@@ -98,6 +98,8 @@ def _marker(decision: Decision) -> Marker:
     match decision:
         case Left():
             return decision.marker
+        case Refused(error=RerankUnavailable() as error):
+            return marker.degraded(error)
         case Refused():
             return marker.refused()
         case Plan():

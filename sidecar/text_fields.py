@@ -53,7 +53,7 @@ class TextFields:
 
     def to_ask_for(self, plan: Plan, fields: Sequence[str]) -> tuple[str, ...]:
         """Return which of `fields` must be asked for under `fields`, because `_source` will not have them."""
-        asked = [name for name in plan.call.body("fields") or () if isinstance(name, str)]
+        asked = plan.own_fields
         wanted = [field for field in fields if not any(fnmatchcase(field, pattern) for pattern in asked)]
         if plan.has_whole_source:
             wanted = [field for field in wanted if self._outside_source.get(self._key(plan, field))]

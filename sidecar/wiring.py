@@ -31,7 +31,6 @@ from sidecar.scoring.base import ModelFacts, Scorer
 
 if TYPE_CHECKING:
     from sidecar.rerank_api.api import Reply
-    from sidecar.scoring.base import PairModel
     from sidecar.scoring.scheduler import LocalScorer
 
 logger = logging.getLogger(__name__)
@@ -266,24 +265,14 @@ async def await_facts(scorer: Scorer) -> ModelFacts:
 @asynccontextmanager
 async def open_local_scorer(options: Options) -> AsyncIterator[LocalScorer]:
     """Give a scorer in this process that begins to load the configured model."""
-    scorer = _local_scorer(options)
+    from sidecar.scoring.loading import begin_loading
+
+    model = options.settings.model
+    scorer = begin_loading(model.name, device=model.device, dtype=model.dtype, max_length=model.max_length)
     try:
         yield scorer
     finally:
         await scorer.aclose()
-
-
-def _local_scorer(options: Options) -> LocalScorer:
-    from sidecar.scoring.scheduler import LocalScorer
-
-    model = options.settings.model
-
-    def load() -> PairModel:
-        from sidecar.scoring import models
-
-        return models.load(model.name, device=model.device, dtype=model.dtype, max_length=model.max_length)
-
-    return LocalScorer.loading(load)
 
 
 def own_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:

@@ -58,7 +58,9 @@ class ProxyApp:
         if endpoint is None and (self._engine is None or path.startswith(OWN_PREFIX)):
             return await self._respond(request, _unknown(request.method, path))
         if endpoint is not None:
-            return await self._respond(request, await endpoint(await _endpoint_request(request, path)))
+            asked = await _endpoint_request(request, path)
+            answer = _too_long(path) if asked is None else await endpoint(asked)
+            return await self._respond(request, answer, is_final=asked is None)
         assert self._engine is not None
         return await self._relay(request, self._engine)
 
@@ -142,14 +144,20 @@ def _body(request: web.BaseRequest) -> AsyncIterator[bytes] | None:
     return request.content.iter_any() if request.body_exists else None
 
 
-async def _endpoint_request(request: web.BaseRequest, path: str) -> EndpointRequest:
+async def _endpoint_request(request: web.BaseRequest, path: str) -> EndpointRequest | None:
+    """Return the complete request, None when its body is too long."""
     body = bytearray()
     if request.body_exists:
         async for chunk in request.content.iter_any():
             body += chunk
             if len(body) > MAX_ENDPOINT_BYTES:
-                break
+                return None
     return EndpointRequest(method=request.method, path=path, headers=_headers(request), body=bytes(body))
+
+
+def _too_long(path: str) -> EndpointResponse:
+    reason = f"{path} reads at most {MAX_ENDPOINT_BYTES} bytes"
+    return _error(error_answers.error_answer(413, "content_too_long_exception", reason))
 
 
 def _unknown(method: str, path: str) -> EndpointResponse:

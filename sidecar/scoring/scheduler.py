@@ -154,13 +154,10 @@ class LocalScorer:
         if not texts:
             return []
         call = self._admit(math.inf if deadline is None else deadline)
-        limit = asyncio.timeout_at(deadline)
         try:
-            async with limit:
+            async with asyncio.timeout_at(deadline):
                 return await self._score(call, query, texts)
         except TimeoutError as error:
-            if not limit.expired():
-                raise
             raise self._late() from error
         except asyncio.CancelledError:
             self._count.cancelled_calls += 1
@@ -261,17 +258,22 @@ class LocalScorer:
     async def _work(self, load: Callable[[], PairModel]) -> None:
         """Load the model, then keep the device busy until the scorer is closed."""
         try:
-            self._model, self._speed = await self._device.run(lambda: load_and_measure(load))
+            model, self._speed = await self._device.run(lambda: load_and_measure(load))
         except Exception as error:  # noqa: BLE001  # the boundary: whatever loading raises, the program lives on
             log.error("model not loaded reason=%s", in_words(error))
             self._give_up(error if isinstance(error, ModelFailed) else ModelFailed(in_words(error)))
             return
-        self._facts = replace(self._model.facts, tokens_per_second=self._speed)
+        self._model = model
+        self._facts = replace(model.facts, tokens_per_second=self._speed)
         self._unavailable = None
         self._has_outcome.set()
-        while True:
-            await self._has_work.wait()
-            await self._run_batch(self._model, self._next_batch())
+        try:
+            while True:
+                await self._has_work.wait()
+                await self._run_batch(model, self._next_batch())
+        except Exception as error:  # a bug of ours: better no scorer than calls that wait for ever
+            self._give_up(ModelFailed(f"the scheduler failed: {in_words(error)}"))
+            raise
 
     async def _run_batch(self, model: PairModel, batch: _Batch) -> None:
         if not batch:

@@ -82,7 +82,7 @@ class ScriptedScorer:
         finally:
             closed.cancel()
             script.cancel()
-        if not script.done() or script.cancelled():
+        if self._closed.is_set():
             raise ScorerLost(f"{self._name} was closed")
         script.result()
 

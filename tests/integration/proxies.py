@@ -1,0 +1,64 @@
+"""The program in front of a real engine, in this process: the proxy, the reranking connector, and scorers to watch."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from connectors.detect import connect
+from sidecar.pipeline import RerankingConnector
+from sidecar.policy import Policy
+from sidecar.proxy.app import ProxyApp
+from sidecar.proxy.listener import Address, listening
+from sidecar.scoring.base import ModelFacts, Scorer
+from sidecar.scoring.scripted import parse
+from sidecar.types import RerankOptions
+
+
+class ShortestFirst:
+    """A scorer whose order anybody can check: the shorter a text, the better. Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        """Have been asked nothing."""
+        self.queries: list[str] = []
+        self.texts: list[str] = []
+
+    def describe(self) -> ModelFacts:
+        """Return facts that ask for `model_only` fusion."""
+        return ModelFacts(
+            name="shortest-first",
+            revision="1",
+            kind="cross-encoder",
+            max_length=512,
+            recommended_fusion="model_only",
+        )
+
+    async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
+        """Return a hundredth of the length, negative."""
+        self.queries.append(query)
+        self.texts += texts
+        return [-len(text) / 100 for text in texts]
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
+@asynccontextmanager
+async def proxied(
+    engine_url: str,
+    scorer: Scorer | str = "test:identity",
+    *,
+    policy: Policy | None = None,
+    observe: Callable[[Any], None] | None = None,
+    **options: Any,
+) -> AsyncIterator[str]:
+    """Give the URL of a proxy in front of `engine_url`, as `serve` wires one up.
+
+    `scorer`: one, or the name of a test scorer. `options`: those of RerankOptions that differ from the defaults.
+    """
+    chosen = parse(scorer) if isinstance(scorer, str) else scorer
+    policy = policy or Policy(defaults=RerankOptions(**options))
+    async with await connect(engine_url) as engine:
+        more = {} if observe is None else {"observe": observe}
+        reranking = RerankingConnector(engine, chosen, policy, **more)
+        async with listening(ProxyApp(reranking, {}), Address.parse("127.0.0.1:0")) as address:
+            yield str(address)

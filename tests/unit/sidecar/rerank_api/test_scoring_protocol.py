@@ -1,0 +1,56 @@
+"""The scoring protocol's answering side, without HTTP."""
+
+from __future__ import annotations
+
+import json
+
+from sidecar.errors import ModelFailed, SchedulerFull, ScorerStarting
+from sidecar.rerank_api.scoring_protocol import ScoringProtocol
+from sidecar.scoring import wire
+from sidecar.scoring.scripted import parse
+from sidecar.scoring.wire import ScoreCall
+from tests.unit.sidecar.rerank_api.test_api import Unavailable
+
+
+def call(seconds: float | None = None) -> bytes:
+    """Return the body of a call."""
+    return wire.write_call(ScoreCall(query="q", texts=["a", "b"], seconds_left=seconds))
+
+
+async def test_the_model_is_described() -> None:
+    """200 with the facts."""
+    reply = await ScoringProtocol(parse("test:identity")).model(b"")
+    assert (reply.status, wire.read_facts(reply.body).name) == (200, "test:identity")
+
+
+async def test_a_model_that_is_not_there_yet_is_503() -> None:
+    """With the word that the other side turns back into the error."""
+    for error in (ScorerStarting("loading"), ModelFailed("no weights")):
+        reply = await ScoringProtocol(Unavailable(error, is_describable=False)).model()
+        assert reply.status == 503
+        assert json.loads(reply.body) == {"error": {"type": error.reason, "reason": str(error)}}
+
+
+async def test_texts_are_scored() -> None:
+    """200 with one score per text."""
+    reply = await ScoringProtocol(parse("test:identity")).score(call())
+    assert (reply.status, wire.read_scores(reply.body, 2)) == (200, [0.0, -0.01])
+
+
+async def test_what_is_left_of_the_deadline_counts_from_now() -> None:
+    """A stalled scorer is given up after 10 ms."""
+    reply = await ScoringProtocol(parse("test:stalled")).score(call(0.01))
+    assert (reply.status, json.loads(reply.body)["error"]["type"]) == (504, "deadline")
+
+
+async def test_a_full_scorer_is_429_with_a_hint() -> None:
+    """When to come again."""
+    reply = await ScoringProtocol(Unavailable(SchedulerFull("busy"))).score(call())
+    assert (reply.status, dict(reply.headers)) == (429, {"Retry-After": "1"})
+
+
+async def test_a_call_that_makes_no_sense_is_400() -> None:
+    """And says what would."""
+    reply = await ScoringProtocol(parse("test:identity")).score(b"{}")
+    assert reply.status == 400
+    assert json.loads(reply.body)["error"]["type"] == "bad_request"

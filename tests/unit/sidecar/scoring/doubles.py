@@ -1,0 +1,58 @@
+"""A model and a scorer that do what the test says, when it says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from sidecar.errors import ModelFailed
+from sidecar.scoring.base import ModelFacts, TokenPair
+
+FACTS = ModelFacts(name="fake", revision="1", kind="cross-encoder", max_length=512, recommended_fusion="model_only")
+
+WARM_UP_TEXT_LETTERS = 100
+"""Texts of the speed measurement are longer; a gated model lets their forwards through."""
+
+
+class FakeModel:
+    """A PairModel whose tokens are letters and whose score is the text's first letter's code.
+
+    With `is_gated`, forwards of real work wait until the test lets them go, one by one.
+    """
+
+    def __init__(self, *, is_gated: bool = False) -> None:
+        """Remember what is asked."""
+        self.facts = FACTS
+        self.queries_cut = 0
+        self.is_gated = is_gated
+        self.batches: list[list[str]] = []
+        self.launched = threading.Semaphore(0)
+        self._gate = threading.Semaphore(0)
+        self.result: Callable[[Sequence[TokenPair]], list[float]] = scores_of
+        self.tokenize_error: Exception | None = None
+
+    def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
+        """Turn letters into their codes."""
+        if self.tokenize_error is not None:
+            raise self.tokenize_error
+        query_ids = tuple(map(ord, query))
+        return [TokenPair(query_ids, tuple(map(ord, text))) for text in texts]
+
+    def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
+        """Note the batch, wait for the gate, answer."""
+        if len(pairs[0].text_ids) >= WARM_UP_TEXT_LETTERS:
+            return scores_of(pairs)
+        self.batches.append(["".join(map(chr, pair.text_ids)) for pair in pairs])
+        self.launched.release()
+        if self.is_gated and not self._gate.acquire(timeout=10):
+            raise ModelFailed("the test never let this forward go")
+        return self.result(pairs)
+
+    def let_go(self, forwards: int = 1) -> None:
+        """Let that many forwards end, now or later."""
+        self._gate.release(forwards)
+
+
+def scores_of(pairs: Sequence[TokenPair]) -> list[float]:
+    """Return the code of every text's first letter."""
+    return [float(pair.text_ids[0]) if pair.text_ids else 0.0 for pair in pairs]

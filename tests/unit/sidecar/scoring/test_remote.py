@@ -1,0 +1,252 @@
+"""A scorer over HTTP: what its answers mean, and what its silence costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar import tasks
+from sidecar.errors import (
+    ConfigError,
+    ModelFailed,
+    RerankUnavailable,
+    SchedulerFull,
+    ScorerLost,
+    ScorerStarting,
+    ScoringTimeout,
+)
+from sidecar.rerank_api.reply import Reply
+from sidecar.scoring import wire
+from sidecar.scoring.breaker import Breaker
+from sidecar.scoring.prefix import score_prefix
+from sidecar.scoring.remote import RemoteOptions, RemoteScorer
+from sidecar.scoring.scripted import parse
+from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH
+from tests.scoring_server import Answer, answering, serving
+from tests.unit.sidecar.scoring.doubles import FACTS
+
+QUICK = RemoteOptions(grace=0.02, impatient_poll=0.005, calm_poll=0.02, connect=0.5)
+
+
+@pytest.fixture
+def socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a path short enough for a unix socket."""
+    return tmp_path_factory.mktemp("s") / "s"
+
+
+@asynccontextmanager
+async def remote(url: str, options: RemoteOptions = QUICK, **settings: Breaker) -> AsyncIterator[RemoteScorer]:
+    """Give a scorer at `url`."""
+    scorer = RemoteScorer(url, options, **settings)
+    try:
+        yield scorer
+    finally:
+        await scorer.aclose()
+
+
+async def outcome(scorer: RemoteScorer, *, texts: int = 1, seconds: float | None = None) -> object:
+    """Return scores, or the type of the failure."""
+    deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+    try:
+        return await scorer.score("q", ["text"] * texts, deadline=deadline)
+    except RerankUnavailable as error:
+        return type(error)
+
+
+async def until(scorer: RemoteScorer, expected: type[RerankUnavailable] | None) -> None:
+    """Wait until the scorer describes itself, or fails to with `expected`."""
+    async with asyncio.timeout(5):
+        while described(scorer) is not expected:  # noqa: ASYNC110  # the scorer announces nothing
+            await asyncio.sleep(0.002)
+
+
+def described(scorer: RemoteScorer) -> type[RerankUnavailable] | None:
+    """Return how the scorer fails to describe itself, None when it does."""
+    try:
+        scorer.describe()
+    except RerankUnavailable as error:
+        return type(error)
+    return None
+
+
+def answers(score: Reply | None, model: Reply | None = None) -> dict[tuple[str, str], Answer]:
+    """Return endpoints with fixed answers; a score of None never comes."""
+
+    async def facts(body: bytes) -> Reply:
+        return model or Reply(status=200, body=wire.write_facts(FACTS))
+
+    async def scores(body: bytes) -> Reply:
+        if score is None:
+            await asyncio.Event().wait()
+        assert score is not None
+        return score
+
+    return {("GET", MODEL_PATH): facts, ("POST", SCORE_PATH): scores}
+
+
+async def test_scores_and_facts_come_from_the_other_side(socket: Path) -> None:
+    """Ask, and it is answered."""
+    async with serving(parse("test:identity"), socket) as url, remote(url) as scorer:
+        facts = await scorer.loaded()
+        assert facts.name == "test:identity"
+        assert facts == scorer.describe()
+        assert await scorer.score("q\ud800", ["a", "b"]) == [0.0, -0.01]
+        assert await scorer.score("q", []) == []
+
+
+async def test_before_the_first_answer_it_is_starting(socket: Path) -> None:
+    """Nobody has listened yet: a child that is being started looks like that."""
+    async with remote(f"unix:{socket}") as scorer:
+        assert described(scorer) is ScorerStarting
+        await asyncio.sleep(0.02)
+        assert described(scorer) is ScorerStarting
+        async with serving(parse("test:identity"), socket):
+            await until(scorer, None)
+
+
+async def test_a_scorer_that_goes_away_is_lost_and_found_again(socket: Path) -> None:
+    """The first call after its end fails at once, and the next life is noticed."""
+    async with remote(f"unix:{socket}") as scorer:
+        async with serving(parse("test:identity"), socket):
+            await scorer.loaded()
+        assert await outcome(scorer) is ScorerLost
+        assert described(scorer) is ScorerLost
+        async with serving(parse("test:identity"), socket):
+            await until(scorer, None)
+            assert await outcome(scorer) == [0.0]
+
+
+async def test_a_connection_that_breaks_ends_the_call_at_once(socket: Path) -> None:
+    """Killed while it works: the call does not wait for its deadline."""
+
+    async def break_off(body: bytes) -> None:
+        del body
+
+    endpoints = {**answers(None), ("POST", SCORE_PATH): break_off}
+    async with answering(endpoints, socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=60) is ScorerLost
+
+
+@pytest.mark.parametrize("kind", wire.ERRORS.values())
+async def test_failures_come_back_as_themselves(socket: Path, kind: type[RerankUnavailable]) -> None:
+    """Full, late, starting, lost or broken over there is that here."""
+    error = kind("over there")
+    reply = Reply(status=wire.status_of(error), body=wire.write_error(error))
+    async with answering(answers(reply), socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        with pytest.raises(kind, match="over there"):
+            await scorer.score("q", ["a"])
+        assert described(scorer) is None
+
+
+@pytest.mark.parametrize("body", [b'{"scores": [1.0]}', b'{"scores": [1.0, Infinity]}', b"{}"])
+async def test_scores_that_are_none_are_the_models_failure(socket: Path, body: bytes) -> None:
+    """Their number and finiteness are checked on this side, too."""
+    async with answering(answers(Reply(status=200, body=body)), socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, texts=2) is ModelFailed
+
+
+async def test_a_model_that_cannot_be_had_is_said_so(socket: Path) -> None:
+    """Waiting for it ends with the other side's words."""
+    broken = Reply(status=503, body=wire.write_error(ModelFailed("no weights")))
+    async with answering(answers(None, broken), socket) as url, remote(url) as scorer:
+        with pytest.raises(ModelFailed, match="no weights"):
+            await scorer.loaded()
+
+
+async def test_silence_costs_the_deadline_and_then_nothing(socket: Path) -> None:
+    """Two searches wait in vain; then calls fail at once and describe says so, until somebody answers."""
+    breaker = Breaker(failures=2, open_seconds=30.0)
+    async with answering(answers(None), socket) as url, remote(url, breaker=breaker) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=0.01) is ScoringTimeout
+        assert await outcome(scorer, seconds=0.01) is ScoringTimeout
+        assert await outcome(scorer, seconds=60) is ScorerLost
+        assert described(scorer) is ScorerLost
+
+
+async def test_searches_given_up_at_their_deadline_open_the_breaker(socket: Path) -> None:
+    """score_prefix cancels its calls a moment before they would time out themselves."""
+    breaker = Breaker(failures=2, open_seconds=30.0)
+    async with answering(answers(None), socket) as url, remote(url, breaker=breaker) as scorer:
+        await scorer.loaded()
+        for _ in range(2):
+            deadline = asyncio.get_running_loop().time() + 0.01
+            with pytest.raises(ScoringTimeout):
+                await score_prefix(scorer, "q", ["text"] * 64, deadline=deadline)
+        assert described(scorer) is ScorerLost
+
+
+async def test_a_client_that_goes_away_says_nothing_about_the_scorer(socket: Path) -> None:
+    """Cancelled before its deadline: no silence."""
+    async with answering(answers(None), socket) as url, remote(url, breaker=Breaker(failures=1)) as scorer:
+        await scorer.loaded()
+        call = tasks.start(outcome(scorer, seconds=60), name="call")
+        await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.wait({call})
+        assert described(scorer) is None
+
+
+async def test_a_deadline_that_has_passed_is_not_sent(socket: Path) -> None:
+    """The other side is not bothered."""
+    async with serving(parse("test:identity"), socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=-1) is ScoringTimeout
+
+
+async def test_whoever_supervises_it_can_say_that_it_is_lost(socket: Path) -> None:
+    """Calls fail at once with the reason, until it is found again."""
+    async with serving(parse("test:identity"), socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        scorer.lost("killed by signal 9")
+        with pytest.raises(ScorerLost, match="killed by signal 9"):
+            scorer.describe()
+        await until(scorer, None)
+
+
+async def test_closing_ends_waiting_calls(socket: Path) -> None:
+    """Calls and whoever waits for the model end with ScorerLost."""
+    async with answering(answers(None), socket) as url:
+        scorer = RemoteScorer(url, QUICK)
+        await scorer.loaded()
+        call = tasks.start(outcome(scorer), name="call")
+        await asyncio.sleep(0.01)
+        await scorer.aclose()
+        assert await call is ScorerLost
+        assert await outcome(scorer) is ScorerLost
+
+
+async def test_a_refused_call_is_full(socket: Path) -> None:
+    """429 without our words is still a lost scorer, with our words a full one."""
+    reply = Reply(status=429, body=b"slow down")
+    async with answering(answers(reply), socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer) in (SchedulerFull, ScorerLost)
+
+
+@pytest.mark.parametrize("url", ["", "localhost:9281", "ftp://x", "unix:relative", "http:", "http://"])
+async def test_addresses_that_make_no_sense_are_refused(url: str) -> None:
+    """The message says what would be right."""
+    with pytest.raises(ConfigError, match="expected http://HOST:PORT"):
+        RemoteScorer(url)
+
+
+def test_time_is_cheap_when_nobody_is_there() -> None:
+    """A hundred calls to a lost scorer take no time."""
+
+    async def calls() -> float:
+        async with remote("unix:/nonexistent/socket") as scorer:
+            began = time.perf_counter()
+            for _ in range(100):
+                assert await outcome(scorer, seconds=60) is ScorerStarting
+            return time.perf_counter() - began
+
+    assert asyncio.run(calls()) < 1.0
