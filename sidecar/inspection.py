@@ -155,11 +155,11 @@ def print_table(title: str, hits: list[Explained], *, relevant: frozenset[str] =
     for hit in hits:
         moved = hit.first_stage_rank - hit.rank
         was = f"{hit.first_stage_rank} {'▲' if moved > 0 else '▼' if moved < 0 else ' '}"
-        name = Text(f"{hit.id}{' *' if hit.id in relevant else ''}", style="bold" if hit.id in relevant else "")
+        label = Text(f"{hit.id}{' *' if hit.id in relevant else ''}", style="bold" if hit.id in relevant else "")
         table.add_row(
             str(hit.rank),
             was,
-            name,
+            label,
             _figure(hit.first_stage_score),
             _figure(hit.model_score),
             _figure(hit.score),

@@ -36,9 +36,7 @@ def read_aggregations(body: Any) -> tuple[Aggregation, ...]:
 
 def compute(aggregations: Sequence[Aggregation], found: Sequence[Found], *, typed_keys: bool = False) -> JsonObject:
     """Return the member `aggregations` of the answer."""
-    return {
-        f"{_typed(one.kind)}#{one.name}" if typed_keys else one.name: one.compute(found) for one in aggregations
-    }
+    return {f"{_typed(one.kind)}#{one.name}" if typed_keys else one.name: one.compute(found) for one in aggregations}
 
 
 def _typed(kind: str) -> str:

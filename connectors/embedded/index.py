@@ -149,9 +149,7 @@ class Index:
         text, parsed = _read_source(source)
         self.root, values = mapping.read_document(self.root, parsed, document_id=document_id)
         version = old.version + 1 if old else 1
-        document = Document(
-            id=document_id, source=text, values=values, version=version, sequence=self._next_sequence()
-        )
+        document = Document(id=document_id, source=text, values=values, version=version, sequence=self._next_sequence())
         self._store(document, replaces=old is not None)
         return Written(result="updated" if old else "created", version=version, sequence=document.sequence)
 
@@ -220,4 +218,3 @@ def _read_source(source: bytes) -> tuple[str, JsonObject]:
     if not isinstance(parsed, dict):
         raise document_error("Malformed content, must start with an object")
     return text, parsed
-

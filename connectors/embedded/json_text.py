@@ -106,6 +106,4 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"Non-standard token '{name}'")
 
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=_integer, parse_constant=_refuse_constant, strict=True
-)
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer, parse_constant=_refuse_constant, strict=True)

@@ -313,7 +313,12 @@ def _refuse_what_is_not_done(path: str, body: JsonObject) -> None:
     for key, standard in (("norms", True), ("ignore_malformed", False), ("doc_values", True)):
         if body.get(key, standard) is not standard:
             raise mapping_error(f"[{key}: {body[key]}] on [{path}] is not supported by the embedded engine")
-    known = ("strict_date_optional_time", "epoch_millis", "date_optional_time", "strict_date_optional_time||epoch_millis")
+    known = (
+        "strict_date_optional_time",
+        "epoch_millis",
+        "date_optional_time",
+        "strict_date_optional_time||epoch_millis",
+    )
     if body.get("format", known[0]) not in known:
         raise mapping_error(f"the date format [{body['format']}] is not supported by the embedded engine")
 
@@ -331,9 +336,7 @@ def _read_analyzer(path: str, name: Any, analyzers: Mapping[str, Analyzer]) -> A
 
 def _merge_fields(old: Node, new: Node, before: Field, after: Field) -> Node:
     if before.kind != after.kind:
-        raise illegal_argument(
-            f"mapper [{before.path}] cannot be changed from type [{before.kind}] to [{after.kind}]"
-        )
+        raise illegal_argument(f"mapper [{before.path}] cannot be changed from type [{before.kind}] to [{after.kind}]")
     if before.analyzer.name != after.analyzer.name:
         raise illegal_argument(
             f"Mapper for [{before.path}] conflicts with existing mapper:\n\tCannot update parameter [analyzer] "
@@ -377,4 +380,3 @@ def _first_scalar_or_object(value: Any) -> Any:
 
 def _preview(raw: Any) -> str:
     return str(raw)[:100]
-

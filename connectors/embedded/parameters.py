@@ -14,10 +14,7 @@ EVERYWHERE = frozenset({"pretty", "human", "error_trace", "filter_path", "format
 """Read by the dispatcher, whatever the route. `human` and `error_trace` have nothing to change."""
 
 ONE_NODE = frozenset(
-    "timeout master_timeout wait_for_active_shards refresh preference routing request_cache local realtime force "
-    "batched_reduce_size ccs_minimize_roundtrips max_concurrent_shard_requests pre_filter_shard_size "
-    "max_concurrent_searches allow_partial_search_results flush_on max_num_segments only_expunge_deletes "
-    "wait_if_ongoing require_alias list_executed_pipelines include_source_on_error expand_wildcards".split()
+    ["timeout", "master_timeout", "wait_for_active_shards", "refresh", "preference", "routing", "request_cache", "local", "realtime", "force", "batched_reduce_size", "ccs_minimize_roundtrips", "max_concurrent_shard_requests", "pre_filter_shard_size", "max_concurrent_searches", "allow_partial_search_results", "flush_on", "max_num_segments", "only_expunge_deletes", "wait_if_ongoing", "require_alias", "list_executed_pipelines", "include_source_on_error", "expand_wildcards"]
 )
 """Parameters about shards, nodes and waiting: with one node, one shard and immediate writes they change nothing."""
 

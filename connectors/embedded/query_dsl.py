@@ -43,11 +43,7 @@ MAX_DEPTH = 30
 """Elasticsearch's `indices.query.bool.max_nested_depth`."""
 
 _UNSUPPORTED = frozenset(
-    "combined_fields common distance_feature function_score fuzzy geo_bounding_box geo_distance geo_grid geo_polygon "
-    "geo_shape has_child has_parent hybrid interval intervals knn match_bool_prefix match_phrase_prefix "
-    "more_like_this nested neural parent_id percolate pinned rank_feature regexp rule script script_score semantic "
-    "shape span_containing span_first span_multi span_near span_not span_or span_term span_within sparse_vector "
-    "terms_set text_expansion weighted_tokens wildcard wrapper".split()
+    ["combined_fields", "common", "distance_feature", "function_score", "fuzzy", "geo_bounding_box", "geo_distance", "geo_grid", "geo_polygon", "geo_shape", "has_child", "has_parent", "hybrid", "interval", "intervals", "knn", "match_bool_prefix", "match_phrase_prefix", "more_like_this", "nested", "neural", "parent_id", "percolate", "pinned", "rank_feature", "regexp", "rule", "script", "script_score", "semantic", "shape", "span_containing", "span_first", "span_multi", "span_near", "span_not", "span_or", "span_term", "span_within", "sparse_vector", "terms_set", "text_expansion", "weighted_tokens", "wildcard", "wrapper"]
 )
 _DATE_MATH = ("now", "||")
 
@@ -55,7 +51,9 @@ _DATE_MATH = ("now", "||")
 def parse_query(body: Any, depth: int = 0) -> Query:
     """Return the query that a JSON value describes; `ApiError` 400 when it is none."""
     if depth > MAX_DEPTH:
-        raise illegal_argument(f"The nested depth of the query exceeds the maximum nested depth for queries of {MAX_DEPTH}")
+        raise illegal_argument(
+            f"The nested depth of the query exceeds the maximum nested depth for queries of {MAX_DEPTH}"
+        )
     if not isinstance(body, dict):
         raise parsing_error(f"[_na] query malformed, must start with start_object, not {body!r:.40}")
     if not body:

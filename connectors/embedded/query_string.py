@@ -151,7 +151,9 @@ def _lex(text: str, lexeme: re.Pattern[str], refused: re.Pattern[str]) -> list[_
             raise _cannot_parse(text, f"at character {position}")
         found = _Lexeme(match.lastgroup, match[match.lastgroup])
         if found.kind == "word" and refused.search(found.text):
-            raise _cannot_parse(text, f"[{found.text}]: wildcards, fuzziness, ranges and regular expressions are not supported")
+            raise _cannot_parse(
+                text, f"[{found.text}]: wildcards, fuzziness, ranges and regular expressions are not supported"
+            )
         lexemes.append(found)
         position = match.end()
     return lexemes

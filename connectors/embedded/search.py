@@ -32,8 +32,7 @@ MAX_RESULT_WINDOW = 10_000
 """Elasticsearch's default of `index.max_result_window`; also how far `hits.total` counts unless asked for more."""
 
 _NOT_DONE = frozenset(
-    "collapse docvalue_fields indices_boost knn pit profile rank rescore retriever runtime_mappings script_fields slice "
-    "stats sub_searches suggest terminate_after".split()
+    ["collapse", "docvalue_fields", "indices_boost", "knn", "pit", "profile", "rank", "rescore", "retriever", "runtime_mappings", "script_fields", "slice", "stats", "sub_searches", "suggest", "terminate_after"]
 )
 
 
@@ -160,7 +159,9 @@ def format_score(score: float | None) -> str:
     if score is None:
         return "null"
     single = struct.pack("f", score)
-    text = next(text for text in (f"{score:.{digits}g}" for digits in range(1, 10)) if struct.pack("f", float(text)) == single)
+    text = next(
+        text for text in (f"{score:.{digits}g}" for digits in range(1, 10)) if struct.pack("f", float(text)) == single
+    )
     return text if any(mark in text for mark in ".e") else text + ".0"
 
 

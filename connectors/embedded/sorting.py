@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-
 from connectors.embedded.errors import ShardError, illegal_argument, parsing_error, unsupported
 from connectors.embedded.field_types import Value
 from connectors.embedded.index import Reader
@@ -67,7 +66,7 @@ def in_order(found: list[Found], keys: Sequence[SortKey]) -> list[Found]:
     for place, key in reversed(list(enumerate(keys))):
         present = [one for one in found if one.sort[place] is not None]
         missing = [one for one in found if one.sort[place] is None]
-        present.sort(key=lambda one: one.sort[place], reverse=key.direction == "desc")  # type: ignore[arg-type, return-value]  # noqa: B023
+        present.sort(key=lambda one: one.sort[place], reverse=key.direction == "desc")  # type: ignore[arg-type, return-value]
         found = missing + present if key.is_missing_first else present + missing
     return found
 
@@ -92,7 +91,10 @@ def _read_one(one: Any) -> list[SortKey]:
         case str():
             return [_key(one, {})]
         case dict():
-            return [_key(name, options if isinstance(options, dict) else {"order": options}) for name, options in one.items()]
+            return [
+                _key(name, options if isinstance(options, dict) else {"order": options})
+                for name, options in one.items()
+            ]
         case _:
             raise parsing_error(f"malformed sort format, {one!r:.40}")
 

@@ -100,7 +100,9 @@ async def _exchange(host: str, port: int, request: bytes) -> bytes:
         await writer.wait_closed()
 
 
-def _content(body: bytes | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> tuple[bytes | None, dict[str, str]]:
+def _content(
+    body: bytes | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+) -> tuple[bytes | None, dict[str, str]]:
     if body is None or isinstance(body, bytes):
         return body, {}
     if isinstance(body, Mapping):
