@@ -16,9 +16,9 @@ def begin_loading(
     """Return a scorer that loads `model` (hub id, folder, or "offline") in a thread; until then it is starting."""
 
     def load() -> PairModel:
-        from sidecar.scoring import models  # torch and transformers come with it
+        from sidecar.scoring.models import load as load_model  # torch and transformers come with it
 
-        return models.load(model, device=device, dtype=dtype, max_length=max_length)
+        return load_model(model, device=device, dtype=dtype, max_length=max_length)
 
     return LocalScorer.loading(load)
 
