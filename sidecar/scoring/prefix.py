@@ -14,7 +14,7 @@ from sidecar.errors import RerankUnavailable, ScoringTimeout
 from sidecar.scoring.base import Scorer
 
 CHUNK_PAIRS = 16
-"""Texts per call: about a third of a 50 ms batch on two CPU cores, a negligible share of one on a GPU."""
+"""Texts per call. A deadline costs whole calls: small enough to keep a prefix, large enough not to be all overhead."""
 
 Outcome = list[float] | RerankUnavailable
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.library import call, put_library
+from tests.integration.books import call, put_library
 
 
 @pytest.fixture(scope="session")
