@@ -1,16 +1,12 @@
-"""An Elasticsearch-shaped engine over tantivy in this process. Unfinished: its REST face is still to be written."""
+"""An Elasticsearch-shaped engine over tantivy in this process: for the demo, for examples, for tests without servers.
+
+A request goes through `rest.py` to an action (`administration.py`, `documents.py`, `searching.py`); a search then
+through `search.py`: `query_dsl.py` reads the query, `query.py` matches it against `index.py`, whose text fields
+`text_index.py` has inverted.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from connectors.embedded.connector import EmbeddedConnector
 
-from connectors.base import Connector
-
-
-class EmbeddedConnector:
-    """The embedded engine. Not usable yet."""
-
-    @classmethod
-    def from_file(cls, path: str | Path, *, index: str = "documents") -> Connector:
-        """Refuse: unfinished."""
-        raise ValueError(f"the embedded engine is not finished; {path} cannot be served as {index}")
+__all__ = ["EmbeddedConnector"]

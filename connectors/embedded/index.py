@@ -132,6 +132,10 @@ class Index:
         """Return a document by id."""
         return self._documents.get(document_id)
 
+    def documents(self) -> Iterable[Document]:
+        """Return all documents in the order of writing."""
+        return self._documents.values()
+
     def extend_mapping(self, added: Node) -> None:
         """Add fields to the mapping; documents that are here already are not read again."""
         self.root = mapping.merge(self.root, added)

@@ -69,15 +69,15 @@ def pretty(text: str) -> str:
     out: list[str] = []
     depth = 0
     previous = ""
-    for token in _TOKEN.findall(text):
-        if token in "}]":
+    for part in _TOKEN.findall(text):
+        if part in "}]":
             depth -= 1
             out.append(" " if previous in ("{", "[") else "\n" + "  " * depth)
         elif previous in ("{", "[", ","):
             out.append("\n" + "  " * depth)
-        out.append(" : " if token == ":" else token)
-        depth += token in ("{", "[")
-        previous = token
+        out.append(" : " if part == ":" else part)
+        depth += part in ("{", "[")
+        previous = part
     return "".join(out) + "\n"
 
 

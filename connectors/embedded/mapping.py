@@ -8,8 +8,9 @@ fields that it adds, or raises and changes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from connectors.embedded import field_types
@@ -44,7 +45,7 @@ class Field:
     is_indexed: bool = True
     copy_to: tuple[str, ...] = ()
     #: this field's part of the mapping as the caller wrote it, without sub-fields
-    definition: JsonObject = field(default_factory=dict)
+    definition: JsonObject = dataclasses.field(default_factory=dict)
 
     def value(self, raw: Any) -> Value | None:
         """Return a JSON scalar as this field's value, None where the field ignores it; `ValueError` if it cannot."""
@@ -58,8 +59,8 @@ class Node:
     """One name in the mapping: an object with properties, or a field with its sub-fields, or both as the root."""
 
     field: Field | None = None
-    properties: Mapping[str, Node] = field(default_factory=dict)
-    sub_fields: Mapping[str, Field] = field(default_factory=dict)
+    properties: Mapping[str, Node] = dataclasses.field(default_factory=dict)
+    sub_fields: Mapping[str, Field] = dataclasses.field(default_factory=dict)
     dynamic: Dynamic | None = None
     is_enabled: bool = True
 
@@ -76,6 +77,11 @@ class Node:
         if self.properties:
             shown["properties"] = {name: node.to_json() for name, node in sorted(self.properties.items())}
         return shown or {"type": "object"}
+
+    def to_json_root(self) -> JsonObject:
+        """Return the whole mapping, of which this node is the root, as `GET _mapping` shows it."""
+        shown = self.to_json()
+        return {} if shown == {"type": "object"} else shown
 
 
 def read_mapping(body: JsonObject, analyzers: Mapping[str, Analyzer] = ANALYZERS) -> Node:

@@ -14,7 +14,32 @@ EVERYWHERE = frozenset({"pretty", "human", "error_trace", "filter_path", "format
 """Read by the dispatcher, whatever the route. `human` and `error_trace` have nothing to change."""
 
 ONE_NODE = frozenset(
-    ["timeout", "master_timeout", "wait_for_active_shards", "refresh", "preference", "routing", "request_cache", "local", "realtime", "force", "batched_reduce_size", "ccs_minimize_roundtrips", "max_concurrent_shard_requests", "pre_filter_shard_size", "max_concurrent_searches", "allow_partial_search_results", "flush_on", "max_num_segments", "only_expunge_deletes", "wait_if_ongoing", "require_alias", "list_executed_pipelines", "include_source_on_error", "expand_wildcards"]
+    [
+        "timeout",
+        "master_timeout",
+        "wait_for_active_shards",
+        "refresh",
+        "preference",
+        "routing",
+        "request_cache",
+        "local",
+        "realtime",
+        "force",
+        "batched_reduce_size",
+        "ccs_minimize_roundtrips",
+        "max_concurrent_shard_requests",
+        "pre_filter_shard_size",
+        "max_concurrent_searches",
+        "allow_partial_search_results",
+        "flush_on",
+        "max_num_segments",
+        "only_expunge_deletes",
+        "wait_if_ongoing",
+        "require_alias",
+        "list_executed_pipelines",
+        "include_source_on_error",
+        "expand_wildcards",
+    ]
 )
 """Parameters about shards, nodes and waiting: with one node, one shard and immediate writes they change nothing."""
 
@@ -62,8 +87,8 @@ class Parameters:
         self._read.update(names)
 
     def refuse_unread(self) -> None:
-        """Raise `ApiError` 400 for the parameters that nothing has read."""
-        unread = sorted(set(self._pairs) - self._read - EVERYWHERE)
+        """Raise `ApiError` 400 for the parameters that nothing has read and that would change something."""
+        unread = sorted(set(self._pairs) - self._read - EVERYWHERE - ONE_NODE)
         if unread:
             plural = "s" if len(unread) > 1 else ""
             listed = "], [".join(unread)

@@ -10,6 +10,7 @@ counts as a consonant.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 _VOWELS = frozenset("aeiou")
 
@@ -65,7 +66,7 @@ def _is_consonant(word: str, position: int) -> bool:
 def _measure(word: str) -> int:
     """Count the sequences of vowels that consonants follow."""
     shape = [_is_consonant(word, position) for position in range(len(word))]
-    return sum(1 for before, after in zip(shape, shape[1:], strict=False) if after and not before)
+    return sum(1 for before, after in pairwise(shape) if after and not before)
 
 
 def _has_vowel(word: str) -> bool:

@@ -32,7 +32,24 @@ MAX_RESULT_WINDOW = 10_000
 """Elasticsearch's default of `index.max_result_window`; also how far `hits.total` counts unless asked for more."""
 
 _NOT_DONE = frozenset(
-    ["collapse", "docvalue_fields", "indices_boost", "knn", "pit", "profile", "rank", "rescore", "retriever", "runtime_mappings", "script_fields", "slice", "stats", "sub_searches", "suggest", "terminate_after"]
+    [
+        "collapse",
+        "docvalue_fields",
+        "indices_boost",
+        "knn",
+        "pit",
+        "profile",
+        "rank",
+        "rescore",
+        "retriever",
+        "runtime_mappings",
+        "script_fields",
+        "slice",
+        "stats",
+        "sub_searches",
+        "suggest",
+        "terminate_after",
+    ]
 )
 
 
@@ -231,8 +248,8 @@ def _optional_members(search: Search, found: Found, document: Document) -> list[
         fragments = search.highlight.fragments(found.reader, search.query, document)
         members += [("highlight", to_json(fragments))] if fragments else []
     if search.sort:
-        values = [_sort_json(value, key) for value, key in zip(found.sort, search.sort, strict=True)]
-        members.append(("sort", "[" + ",".join(values) + "]"))
+        literals = [_sort_json(value, key) for value, key in zip(found.sort, search.sort, strict=True)]
+        members.append(("sort", f"[{','.join(literals)}]"))
     return members
 
 
@@ -300,11 +317,10 @@ def _read_stored_fields(value: Any) -> dict[str, Any]:
 
 
 def _read_total(value: Any) -> dict[str, Any]:
-    match value:
-        case True | "true":
-            return {"count_to": None}
-        case False | "false":
-            return {"count_to": 0}
+    if value is True or value == "true":
+        return {"count_to": None}
+    if value is False or value == "false":
+        return {"count_to": 0}
     number = _read_integer("track_total_hits", value)
     if number < 0:
         raise illegal_argument(f"[track_total_hits] parameter must be positive or equals to -1, got {number}")

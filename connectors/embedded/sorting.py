@@ -135,7 +135,7 @@ def _value(found: Found, key: SortKey) -> SortValue:
     values = reader.documents[found.number].values.get(key.field, ())
     if not values:
         return None
-    return min(values) if key.direction == "asc" else max(values)  # type: ignore[type-var]
+    return min(values) if key.direction == "asc" else max(values)
 
 
 def no_fielddata(field: str, index: str) -> str:
