@@ -147,24 +147,25 @@ def _as_json(hit: Explained) -> dict[str, Any]:
 def print_table(title: str, hits: list[Explained], *, relevant: frozenset[str] = frozenset()) -> None:
     """Print hits as a table; ids in `relevant` are marked."""
     table = Table(title=title, title_justify="left", show_lines=False)
-    for name, justify in (("now", "right"), ("was", "right"), ("id", "left"), ("first stage", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal over there
-    for name in ("model", "_score"):
-        table.add_column(name, justify="right")
-    table.add_column("text", overflow="ellipsis", no_wrap=True, ratio=1)
-    for hit in hits:
+    table.add_column("now", justify="right", no_wrap=True)
+    table.add_column("was", justify="right", no_wrap=True)
+    table.add_column("id", no_wrap=True)
+    figures = {
+        "first stage": [hit.first_stage_score for hit in hits],
+        "model": [hit.model_score for hit in hits],
+        "_score": [hit.score for hit in hits],
+    }
+    shown = {name: values for name, values in figures.items() if any(value is not None for value in values)}
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("text")  # the column that gives way; its cells do not wrap
+    for place, hit in enumerate(hits):
         moved = hit.first_stage_rank - hit.rank
         was = f"{hit.first_stage_rank} {'▲' if moved > 0 else '▼' if moved < 0 else ' '}"
-        label = Text(f"{hit.id}{' *' if hit.id in relevant else ''}", style="bold" if hit.id in relevant else "")
-        table.add_row(
-            str(hit.rank),
-            was,
-            label,
-            _figure(hit.first_stage_score),
-            _figure(hit.model_score),
-            _figure(hit.score),
-            hit.text,
-        )
+        is_relevant = hit.id in relevant
+        label = Text(f"{hit.id}{' *' if is_relevant else ''}", style="bold" if is_relevant else "")
+        text = Text(hit.text or "", no_wrap=True, overflow="ellipsis")
+        table.add_row(str(hit.rank), was, label, *(_figure(values[place]) for values in shown.values()), text)
     Console().print(table)
 
 
