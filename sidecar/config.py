@@ -72,6 +72,11 @@ class EngineSection(Section):
         given = [self.url] if isinstance(self.url, str) else self.url
         return [url.strip() for text in given for url in text.split(",") if url.strip()]
 
+    @property
+    def printable_urls(self) -> list[str]:
+        """The engine's nodes without credentials."""
+        return [_USERINFO.sub("//", url) for url in self.urls]
+
     def options(self) -> EngineOptions:
         """Return what a connector takes."""
         pair = (self.username, self.password.get_secret_value()) if self.username and self.password else None
@@ -208,7 +213,7 @@ class Settings(BaseSettings):
     def printable(self) -> dict[str, Any]:
         """Return all settings; secrets are hidden, also those in the engine's URL."""
         shown = self.model_dump(mode="json")
-        shown["engine"]["url"] = [_USERINFO.sub("//", url) for url in self.engine.urls]
+        shown["engine"]["url"] = self.engine.printable_urls
         return shown
 
 

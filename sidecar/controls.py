@@ -193,7 +193,7 @@ def apply_body(options: RerankOptions, settings: Mapping[str, Any]) -> RerankOpt
     Raises:
         BadRerankRequest: a key that we do not know, or a value that it cannot have.
     """
-    for key, value in settings.items():
+    for key, value in sorted(settings.items(), key=lambda setting: setting[0] == "template"):
         control = _BY_KEY.get(key)
         if control is None:
             raise BadRerankRequest(f"ext.rerank.{key} is not known; known are {', '.join(_BY_KEY)}")
@@ -206,4 +206,6 @@ def _apply(options: RerankOptions, control: Control, value: Any, where: str) -> 
         parsed = control.convert(control.parse(value))
     except (ValueError, OverflowError):
         raise BadRerankRequest(f"{where} must be {control.expected}, not {str(value)[:80]!r}") from None
+    if control.option == "fields":  # a caller's own fields take the place of an operator's template
+        options = replace(options, template=None)
     return replace(options, **{control.option: parsed})

@@ -44,7 +44,7 @@ async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: 
         facts = await scorer.loaded()
         announce(f"model:  {wiring.model_line(facts)}")
         reranked = RerankingConnector(engine, scorer, settings.policy())
-        bare_url = settings.engine.urls[0]
+        bare_url = settings.engine.printable_urls[0]
         if not is_own_engine:
             bare_url = str(await stack.enter_async_context(_near(ProxyApp(engine, {}), BARE_PORT)))
         own = wiring.own_endpoints(scorer, settings)

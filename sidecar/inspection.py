@@ -57,7 +57,7 @@ async def check(options: Options, announce: Announce) -> None:
     async with wiring.open_engine(options.settings) as engine:
         try:
             await engine.ping()
-            announce(f"engine: {engine.name} at {', '.join(options.settings.engine.urls)}")
+            announce(f"engine: {engine.name} at {', '.join(options.settings.engine.printable_urls)}")
         except EngineError as error:
             problems.append(f"engine: {error}")
     async with wiring.open_any_scorer(options) as scorer:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -64,11 +63,17 @@ class RerankingConnector:
         """Put `scorer` behind `engine`; both stay the caller's to close.
 
         `models` are further scorers, by the name that a policy's `model` gives. `observe` gets one record per search.
+
+        Raises:
+            ValueError: a policy names a model that is not in `models`.
         """
         self._engine = engine
         self._scorer = scorer
         self._models = dict(models or {})
         self._policy = policy or Policy()
+        unknown = self._policy.model_names() - set(self._models)
+        if unknown:
+            raise ValueError(f"policies name models without a scorer: {sorted(unknown)}; give them as `models`")
         self._observe = observe
         self._text_fields = TextFields(engine)
 
@@ -125,10 +130,16 @@ class RerankingConnector:
         try:
             return await self._rerank(stage)
         except RerankUnavailable as failure:
-            if stage.plan.options.on_failure == "error":
-                return _error_reply(failure), marker.degraded(failure)
-            page = response.first_stage_page(stage.answer, stage.plan, stage.extra_fields)
-            return Reply(200, page), marker.degraded(failure)
+            return self._without_second_stage(stage, failure)
+        except Exception as error:  # a mistake of ours, or of a scorer of somebody's own
+            logger.exception("rerank_failed query_fields=%s", stage.fields)
+            return self._without_second_stage(stage, ModelFailed(f"{type(error).__name__}: {error}"))
+
+    def _without_second_stage(self, stage: FirstStage, failure: RerankUnavailable) -> tuple[Reply, Marker]:
+        if stage.plan.options.on_failure == "error":
+            return _error_reply(failure), marker.degraded(failure)
+        page = response.first_stage_page(stage.answer, stage.plan, stage.extra_fields)
+        return Reply(200, page), marker.degraded(failure)
 
     async def _rerank(self, stage: FirstStage) -> tuple[Reply, Marker]:
         """Do steps 4 to 7."""
@@ -141,8 +152,6 @@ class RerankingConnector:
             page = response.first_stage_page(stage.answer, plan, stage.extra_fields)
             return Reply(200, page), marker.skipped(reason)
         scores = await score_prefix(scorer, plan.query, window.texts, deadline=_deadline(options))
-        if len(scores) > len(window.texts) or not all(map(math.isfinite, scores)):
-            raise ModelFailed(f"{facts.name} gave {len(scores)} scores for {len(window.texts)} texts, or infinite ones")
         ranking = fusion.rank(window.candidates[: len(scores)], scores, fusion.choose(options, facts))
         placed = response.lay_out(len(stage.hits), window.considered(len(scores)), ranking)
         kept = response.above(placed, options.min_score, facts.kind)
@@ -183,7 +192,8 @@ class RerankingConnector:
             return decision
         try:
             self._scorer_for(decision.options).describe()
-        except RerankUnavailable as failure:
+        except Exception as error:  # noqa: BLE001  # a scorer of somebody's own may raise anything
+            failure = error if isinstance(error, RerankUnavailable) else ModelFailed(f"{type(error).__name__}: {error}")
             if decision.options.on_failure == "error":
                 return Refused(call=decision.call, error=failure)
             return Left(call=decision.call, marker=marker.degraded(failure))

@@ -139,8 +139,10 @@ def widen(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
 
 
 def _text_fields(options: RerankOptions, reading: Reading) -> tuple[str, ...]:
-    if options.fields or options.template:
-        return options.fields or template_fields(options.template or "")
+    if options.template:
+        return template_fields(options.template)
+    if options.fields:
+        return options.fields
     return title_first(reading.fields or query_text.ALL_FIELDS)
 
 

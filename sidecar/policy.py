@@ -35,6 +35,11 @@ class Policy:
     defaults: RerankOptions = field(default_factory=RerankOptions)
     policies: tuple[IndexPolicy, ...] = ()
 
+    def model_names(self) -> set[str]:
+        """Return the names of models other than the main one."""
+        named = {self.defaults.model, *(policy.overrides.get("model") for policy in self.policies)}
+        return {name for name in named if name is not None}
+
     def options(self, expression: str) -> RerankOptions:
         """Return the options for an index expression; "" stands for all indices."""
         for policy in self.policies:

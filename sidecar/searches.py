@@ -6,6 +6,7 @@ what was said to us (`X-Rerank-…`, `ext.rerank`). No I/O.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -20,6 +21,8 @@ from sidecar.plan import Plan, Skip, plan
 from sidecar.policy import Policy
 from sidecar.search_call import NotJson, SearchCall
 from sidecar.types import Operation, SkipReason
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,9 @@ def read(operation: Operation, request: SearchRequest, policy: Policy, engine: C
         return _all_left(operation, bare, SkipReason.NOT_JSON)
     except ValueError:
         return _all_left(operation, bare, SkipReason.UNPARSABLE)
+    except Exception:  # a mistake of ours is no reason not to search
+        logger.exception("search_not_read request=%s", bare)
+        return _all_left(operation, bare, SkipReason.UNPARSABLE)
 
 
 def _all_left(operation: Operation, request: SearchRequest, reason: SkipReason) -> Search:
@@ -141,6 +147,8 @@ def _read_search(request: SearchRequest, bare: SearchRequest, policy: Policy, en
 
 def _read_msearch(request: SearchRequest, bare: SearchRequest, policy: Policy, engine: Connector) -> Search:
     items = multi_search.parse(request)
+    if not items:
+        return _all_left(Operation.MSEARCH, bare, SkipReason.UNPARSABLE)
     decisions: dict[int, Decision] = {
         index: decide(item.call, policy)
         if item.call is not None

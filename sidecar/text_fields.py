@@ -122,4 +122,6 @@ def _match(patterns: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
 def _caller(plan: Plan) -> str:
     authorization = header(plan.call.headers, "Authorization") or ""
     run_as = header(plan.call.headers, "es-security-runas-user") or ""
-    return blake2b(f"{authorization}\0{run_as}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    cookie = header(plan.call.headers, "Cookie") or ""
+    credentials = f"{authorization}\0{run_as}\0{cookie}".encode("utf-8", "surrogateescape")
+    return blake2b(credentials, digest_size=16).hexdigest()

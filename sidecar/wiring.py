@@ -169,7 +169,7 @@ async def serve(options: Options) -> None:
         app = ProxyApp(reranking, {**own, **api})
         address = await stack.enter_async_context(listening(app, Address.parse(settings.listen)))
         await _open_admin(stack, options, own)
-        options.announce(f"engine: {engine.name} at {', '.join(settings.engine.urls)}")
+        options.announce(f"engine: {engine.name} at {', '.join(settings.engine.printable_urls)}")
         options.announce(f"listening on {address}")
         await until_stopped()
         health.is_draining = True

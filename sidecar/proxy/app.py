@@ -16,7 +16,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11
 from connectors.base import Connector, Headers, RelayRequest, RelayResponse, SearchResponse
 from connectors.errors import EngineError
 from sidecar import error_answers
-from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints
+from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ProxyApp:
             return await self._respond(request, _unknown(request.method, path))
         if endpoint is not None:
             asked = await _endpoint_request(request, path)
-            answer = _too_long(path) if asked is None else await endpoint(asked)
+            answer = _too_long(path) if asked is None else await _asked(endpoint, asked)
             return await self._respond(request, answer, is_final=asked is None)
         assert self._engine is not None
         return await self._relay(request, self._engine)
@@ -71,13 +71,20 @@ class ProxyApp:
             headers=_headers(request),
             body=_body(request),
         )
+        has_begun = False
         try:
             async with engine.relay(relayed) as answer:
+                has_begun = True
                 return await self._stream(request, answer)
         except EngineError as error:
             logger.warning("engine_error error=%s", error)
             status, kind, reason = error_answers.describe(error)
             return await self._respond(request, _error(error_answers.error_answer(status, kind, reason)))
+        except Exception:
+            if has_begun or request.transport is None:
+                raise
+            logger.exception("request_failed method=%s", request.method)
+            return await self._respond(request, _failed())
 
     async def _stream(self, request: web.BaseRequest, answer: RelayResponse) -> web.StreamResponse:
         response = self._response(request, answer.status, answer.reason, answer.headers)
@@ -153,6 +160,18 @@ async def _endpoint_request(request: web.BaseRequest, path: str) -> EndpointRequ
             if len(body) > MAX_ENDPOINT_BYTES:
                 return None
     return EndpointRequest(method=request.method, path=path, headers=_headers(request), body=bytes(body))
+
+
+async def _asked(endpoint: Endpoint, request: EndpointRequest) -> EndpointResponse:
+    try:
+        return await endpoint(request)
+    except Exception:
+        logger.exception("endpoint_failed path=%s", request.path)
+        return _failed()
+
+
+def _failed() -> EndpointResponse:
+    return _error(error_answers.error_answer(500, "internal_error", "the sidecar failed; its log says why"))
 
 
 def _too_long(path: str) -> EndpointResponse:

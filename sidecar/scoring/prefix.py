@@ -1,19 +1,23 @@
 """Score as much of a list as the deadline allows, from its head.
 
-Law: what is returned belongs to a prefix of the texts. They travel in first-stage order as several calls, so
-that a scheduler can interleave searches, a pool can spread them, and a deadline costs the tail only.
+Law: what is returned belongs to a prefix of the texts, one finite score each. They travel in first-stage order as
+several calls, so that a scheduler can interleave searches, a pool can spread them, and a deadline costs the tail only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections.abc import Sequence
 
 from sidecar import tasks
-from sidecar.errors import RerankUnavailable, ScoringTimeout
+from sidecar.errors import ModelFailed, RerankUnavailable, ScoringTimeout
 from sidecar.scoring.base import Scorer
 
-CHUNK_PAIRS = 16
+logger = logging.getLogger(__name__)
+
+CHUNK_PAIRS = 8
 """Texts per call. A deadline costs whole calls: small enough to keep a prefix, large enough not to be all overhead."""
 
 Outcome = list[float] | RerankUnavailable
@@ -64,8 +68,16 @@ async def _outcome(call: asyncio.Task[Outcome], deadline: float | None) -> Outco
 
 
 async def _attempt(scorer: Scorer, query: str, texts: Sequence[str], deadline: float | None) -> Outcome:
-    """Being unavailable is an outcome here, not a failed task."""
+    """Being unavailable is an outcome here, not a failed task, and so is whatever a scorer of somebody's own raises."""
     try:
-        return await scorer.score(query, texts, deadline=deadline)
+        scores = await scorer.score(query, texts, deadline=deadline)
+        if len(scores) != len(texts):
+            return ModelFailed(f"the scorer gave {len(scores)} scores for {len(texts)} texts")
+        if not all(map(math.isfinite, scores)):
+            return ModelFailed("the scorer gave scores that are no finite numbers")
     except RerankUnavailable as error:
         return error
+    except Exception as error:
+        logger.exception("scorer_raised")
+        return ModelFailed(f"the scorer raised {type(error).__name__}: {error}")
+    return list(scores)

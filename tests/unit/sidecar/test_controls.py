@@ -153,3 +153,12 @@ def test_a_setting_does_not_switch_on_what_a_policy_switched_off() -> None:
     off = RerankOptions(enabled=False)
     assert (lambda o: (o.enabled, o.insist))(apply_body(off, {"window": 5})) == (False, False)
     assert apply_body(off, {"enabled": True}).enabled
+
+
+def test_a_callers_fields_take_the_place_of_an_operators_template() -> None:
+    """A template over other fields would leave every text empty; a template of the caller's own stays."""
+    operators = RerankOptions(template="{title}. {body}")
+    by_header, _ = apply_headers(operators, (("X-Rerank-Fields", "note"),))
+    assert (("note",), None) == (by_header.fields, by_header.template)
+    by_body = apply_body(operators, {"template": "{note}!", "fields": ["note"]})
+    assert "{note}!" == by_body.template

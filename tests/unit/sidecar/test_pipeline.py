@@ -338,9 +338,9 @@ async def test_what_is_scored_at_the_deadline_counts() -> None:
     engine = ScriptedEngine(*("x" * (40 - place) for place in range(20)))
     answer = await reranking(engine, FirstCallOnly(), deadline=0.03).search(search(match(size=20)))
     lengths = [len(text) for text in texts(answer)]
-    assert [*range(25, 41), 24, 23, 22, 21] == lengths
-    assert "partial; reason=deadline; candidates=16; window=100; model=scripted" == marker_of(answer)
-    assert [tail_score(rank) for rank in range(17, 21)] == [hit.score for hit in answer.hits[16:]]
+    assert [*range(33, 41), *range(32, 20, -1)] == lengths
+    assert "partial; reason=deadline; candidates=8; window=100; model=scripted" == marker_of(answer)
+    assert [tail_score(rank) for rank in range(9, 21)] == [hit.score for hit in answer.hits[8:]]
 
 
 # --- degraded -----------------------------------------------------------------------------------------------
@@ -385,6 +385,24 @@ async def test_scores_that_are_none_degrade(bad: float) -> None:
     scores = {**dict.fromkeys(LONG_TO_SHORT, 1.0), "a": bad}
     answer = await reranking(four(), ScriptedScorer(scores)).search(search(match()))
     assert "degraded; reason=model" == marker_of(answer)
+
+
+async def test_whatever_a_scorer_raises_degrades(caplog: pytest.LogCaptureFixture) -> None:
+    """A scorer of somebody's own may have bugs in both of its methods; the first stage is never lost."""
+
+    class Broken(ScriptedScorer):
+        async def score(self, query: str, texts: Any, *, deadline: float | None = None) -> list[float]:
+            raise KeyError("no such layer")
+
+    class Speechless(ScriptedScorer):
+        def describe(self) -> Any:
+            raise AttributeError("no model")
+
+    for scorer in (Broken(), Speechless()):
+        answer = await reranking(four(), scorer).search(search(match()))
+        assert "degraded; reason=model" == marker_of(answer)
+        assert list(LONG_TO_SHORT) == texts(answer)
+    assert "no such layer" in caplog.text
 
 
 async def test_too_many_scores_degrade() -> None:
@@ -643,6 +661,13 @@ async def test_each_index_has_its_policy_and_its_model() -> None:
         "applied; candidates=2; window=7; model=other",
         "skipped; reason=off",
     ] == [marker_of(answer) for answer in answers]
+
+
+def test_a_policy_cannot_name_a_model_without_a_scorer() -> None:
+    """It is said when the connector is made, not when a search comes."""
+    policy = Policy(policies=(IndexPolicy(indices=("films",), overrides={"model": "small"}),))
+    with pytest.raises(ValueError, match="small"):
+        RerankingConnector(ScriptedEngine(), ScriptedScorer(), policy)
 
 
 # --- records ------------------------------------------------------------------------------------------------

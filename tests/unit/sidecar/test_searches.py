@@ -150,7 +150,7 @@ def test_an_empty_msearch_is_the_engines() -> None:
     """It will refuse it."""
     request = SearchRequest(method="POST", target="/_msearch", headers=NDJSON)
     found = read(request)
-    assert (True, []) == (found.is_left_alone, reasons(found))
+    assert (True, ["unparsable"]) == (found.is_left_alone, reasons(found))
     assert request is found.request
 
 

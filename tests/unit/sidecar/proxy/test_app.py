@@ -620,3 +620,21 @@ async def test_a_strict_failure_has_the_reason_of_its_status() -> None:
         answer = await proxy.send("POST", "/_search", "X-Rerank-On-Failure: error", JSON_BODY, body=SEARCH_BODY)
     assert "HTTP/1.1 500 Internal Server Error" == answer.head.split("\r\n")[0]
     assert answer.is_complete
+
+
+async def test_a_mistake_of_ours_is_an_error_that_clients_read(caplog: pytest.LogCaptureFixture) -> None:
+    """In the engine's shape, from a connector and from an endpoint; the log has the cause."""
+
+    class Mistaken(ScriptedEngine):
+        def relay(self, request: Any) -> Any:
+            raise ZeroDivisionError("a mistake")
+
+    async def endpoint(_: EndpointRequest) -> EndpointResponse:
+        raise LookupError("another mistake")
+
+    async with serving(Mistaken(), {("GET", "/_rerank/x"): endpoint}) as port:
+        answers = [await exchange(port, request("GET", target)) for target in ("/books/_doc/1", "/_rerank/x")]
+    assert [500, 500] == [answer.status for answer in answers]
+    assert ["internal_error"] * 2 == [json.loads(answer.body)["error"]["type"] for answer in answers]
+    assert "a mistake" in caplog.text
+    assert "another mistake" in caplog.text

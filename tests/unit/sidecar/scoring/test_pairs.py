@@ -18,7 +18,7 @@ from sidecar.scoring.base import TokenPair
 from sidecar.scoring.pairs import PairTokenizer, Template, encodable, load_tokenizer, probe, probe_single
 from tests import tiny_models
 
-DATA = Path(os.environ.get("RERANK_SIDECAR_TEST_DATA", Path(__file__).parents[5] / "shared" / "data"))
+DATA = Path(os.environ.get("RERANK_TEST_DATA", Path(__file__).parents[5] / "shared" / "data"))
 REAL = DATA / "cross-encoder-config" / "ms-marco-MiniLM-L6-v2"
 PIECES = (
     *("abc", "defgh", "漢字かな", "привет", "مرحبا", "😀👩\u200d👧", "é", "ñ", "\u0301", "[SEP]", "\x00", "\ufffd"),
@@ -63,7 +63,7 @@ def test_pairs_equal_transformers_with_only_second(make: Callable[[], Tokenizer]
 def test_pairs_equal_transformers_with_the_real_tokenizer() -> None:
     """The published MiniLM tokenizer: non-Latin scripts, emoji, control characters, texts of thousands of words."""
     if not REAL.is_dir():
-        pytest.skip(f"no tokenizer in {REAL}; RERANK_SIDECAR_TEST_DATA says where the data is")
+        pytest.skip(f"no tokenizer in {REAL}; RERANK_TEST_DATA says where the data is")
     theirs = AutoTokenizer.from_pretrained(REAL)
     _check_against(theirs, load_tokenizer(REAL), _odd_text, 1000)
 
@@ -71,7 +71,7 @@ def test_pairs_equal_transformers_with_the_real_tokenizer() -> None:
 def test_the_model_cards_first_pair_gives_its_known_ids() -> None:
     """34 ids, starting as published."""
     if not REAL.is_dir():
-        pytest.skip(f"no tokenizer in {REAL}; RERANK_SIDECAR_TEST_DATA says where the data is")
+        pytest.skip(f"no tokenizer in {REAL}; RERANK_TEST_DATA says where the data is")
     tokenizer = load_tokenizer(REAL)
     template = probe(tokenizer)
     text = "Berlin has a population of 3,520,031 registered inhabitants in an area of 891.82 square kilometers."

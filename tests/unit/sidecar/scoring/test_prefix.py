@@ -97,10 +97,25 @@ async def test_a_later_chunk_that_is_refused_ends_the_prefix() -> None:
     assert scorer.cancelled == 1
 
 
-async def test_a_bug_is_not_taken_for_an_unavailable_scorer(caplog: pytest.LogCaptureFixture) -> None:
-    """Other exceptions come through."""
-    with pytest.raises(ZeroDivisionError):
-        await score_prefix(PlayedScorer(0.0, ZeroDivisionError("bug")), "q", TEXTS, deadline=None, chunk=4)
+async def test_whatever_a_scorer_raises_is_a_failed_model(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody's own scorer may have bugs; the log has them, and the chunks before count."""
+    scores = await score_prefix(PlayedScorer(0.0, ZeroDivisionError("bug")), "q", TEXTS, deadline=None, chunk=4)
+    assert 4 == len(scores)
+    assert "ZeroDivisionError: bug" in caplog.text
+    with pytest.raises(ModelFailed, match="ZeroDivisionError: bug"):
+        await score_prefix(PlayedScorer(ZeroDivisionError("bug")), "q", TEXTS, deadline=None, chunk=4)
+
+
+@pytest.mark.parametrize("broken", [[0.5] * 3, [0.5] * 5, [math.nan] * 4, [math.inf] * 4])
+async def test_a_wrong_answer_is_a_failed_model(broken: list[float]) -> None:
+    """A score too few would put every later score on the wrong text."""
+
+    class Broken(PlayedScorer):
+        async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
+            return broken
+
+    with pytest.raises(ModelFailed):
+        await score_prefix(Broken(), "q", TEXTS, deadline=None, chunk=4)
 
 
 async def test_cancelling_cancels_every_chunk() -> None:
