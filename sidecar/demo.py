@@ -26,6 +26,9 @@ Announce = Callable[[str], None]
 
 BARE_PORT: Final = 9200
 RERANKED_PORT: Final = 9280
+DEADLINE_MS: Final = 2000
+"""More than the default of `serve`: on a slow CPU the demo shows what the model does, not what it has no time for."""
+
 _PORTS_TRIED: Final = 50
 _SHOWN_HITS: Final = 5
 _SHOWN_QUERIES: Final = 3
@@ -40,9 +43,9 @@ async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: 
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(wiring.open_engine(settings))
         scorer = await stack.enter_async_context(wiring.open_local_scorer(options))
-        announce(f"engine: {engine.name}{'' if is_own_engine else f' with {len(sample.queries())} sample queries'}")
+        announce(f"engine: {engine.name}{'' if is_own_engine else f' with {sample.size()} sample articles'}")
         facts = await scorer.loaded()
-        announce(f"model:  {wiring.model_line(facts)}")
+        announce(f"model:  {wiring.model_line(facts)}; {DEADLINE_MS:,} ms for a search")
         reranked = RerankingConnector(engine, scorer, settings.policy())
         bare_url = settings.engine.printable_urls[0]
         if not is_own_engine:

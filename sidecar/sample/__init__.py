@@ -1,4 +1,4 @@
-"""The sample corpus of the demo: documents, queries and judgments. A first handful; more are to come."""
+"""The sample corpus of the demo: short articles, queries as people type them, and judgments, all written for it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ _HERE = Path(__file__).parent
 def documents_path() -> Path:
     """Return the file of documents, one JSON object a line with `_id`, `title`, `text` and `topic`."""
     return _HERE / "documents.jsonl"
+
+
+@cache
+def size() -> int:
+    """Return how many documents there are."""
+    return len(documents_path().read_text(encoding="utf-8").splitlines())
 
 
 @cache
