@@ -23,7 +23,7 @@ def size() -> int:
 
 @cache
 def queries() -> dict[str, str]:
-    """Return query texts by id."""
+    """Return query texts by id, those first that show most."""
     lines = (_HERE / "queries.jsonl").read_text(encoding="utf-8").splitlines()
     return {query["_id"]: query["text"] for query in map(json.loads, lines)}
 
