@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Final
 
 from connectors.base import Headers, header
-from sidecar import controls, query_text
+from sidecar import controls, native, query_text
 from sidecar.candidates import template_fields
 from sidecar.errors import BadRerankRequest
+from sidecar.native import Native
 from sidecar.query_text import Reading
 from sidecar.search_call import SearchCall
 from sidecar.types import RerankOptions, SkipReason
@@ -42,13 +44,15 @@ class Skip:
 
     reason: SkipReason
     call: SearchCall
+    #: the engine's own reranker that the search asks for
+    native: Native | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The search is reranked."""
 
-    #: the caller's search, less our controls
+    #: the caller's search, less our controls and less a reranker that we execute
     call: SearchCall
     #: words to score against
     query: str
@@ -57,16 +61,20 @@ class Plan:
     options: RerankOptions
     offset: int
     size: int
+    #: the ranking depends on how many hits are asked for, so that only the caller's own page is reranked
+    is_own_page: bool = False
 
     @property
     def fetched(self) -> int:
         """Hits that the first stage is asked for."""
+        if self.is_own_page:
+            return self.size
         return min(MAX_RESULT_WINDOW, max(self.options.window, self.offset + self.size))
 
     @property
     def is_beyond_window(self) -> bool:
         """Whether the page begins after the window, so that no model is needed."""
-        return self.offset >= self.options.window
+        return self.offset >= self.options.window and not self.is_own_page
 
     @property
     def has_whole_source(self) -> bool:
@@ -93,16 +101,23 @@ def _entries(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | dict) else [value]
 
 
-def plan(call: SearchCall, options: RerankOptions) -> Plan | Skip:
+def plan(
+    call: SearchCall, options: RerankOptions, is_ours: Callable[[Native], bool] = attrgetter("is_ours")
+) -> Plan | Skip:
     """Decide about one search under the options of its policy.
+
+    `is_ours` says whether a reranker of the engine's own that a search asks for is executed by us.
 
     Raises:
         BadRerankRequest: the caller's own controls make no sense.
     """
+    asked = native.find(call)
+    if asked is not None and not is_ours(asked):
+        return Skip(reason=SkipReason.NATIVE_RERANK, call=_without_headers(call), native=asked)
+    if asked is not None:
+        options, call = asked.options(options), native.unwrap(call)
     ext = call.body("ext")
     rerank = ext.get("rerank") if isinstance(ext, dict) else None
-    if isinstance(rerank, dict) and "query_context" in rerank:
-        return Skip(reason=SkipReason.NATIVE_RERANK, call=_without_headers(call))
     if isinstance(rerank, dict):
         options = controls.apply_body(options, rerank)
     elif rerank is not None:
@@ -110,7 +125,8 @@ def plan(call: SearchCall, options: RerankOptions) -> Plan | Skip:
     options, headers = controls.apply_headers(options, call.headers)
     call = replace(call.without_rerank_ext(), headers=headers)
     reading = _read_words(call)
-    reason = next(_reasons(call, options, reading), None)
+    is_own_page = reading.is_size_dependent or any(applies(call) for applies in _SIZE_DEPENDENT)
+    reason = next(_reasons(call, options, reading, is_own_page=is_own_page), None)
     if reason is not None:
         return Skip(reason=reason, call=call)
     query = options.query_text or reading.text
@@ -123,16 +139,18 @@ def plan(call: SearchCall, options: RerankOptions) -> Plan | Skip:
         options=options,
         offset=_count(call.setting("from"), 0) or 0,
         size=_count(call.setting("size"), DEFAULT_SIZE) or 0,
+        is_own_page=is_own_page,
     )
 
 
 def widen(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
     """Return the first-stage search: all hits that the ranking needs, and `extra_fields` under `fields`."""
     settings: dict[str, Any] = {}
-    if plan.offset != 0:
-        settings["from"] = 0
-    if plan.fetched != plan.size or plan.call.setting("size") is None:
-        settings["size"] = plan.fetched
+    if not plan.is_own_page:
+        if plan.offset != 0:
+            settings["from"] = 0
+        if plan.fetched != plan.size or plan.call.setting("size") is None:
+            settings["size"] = plan.fetched
     if extra_fields:
         settings["fields"] = [*(plan.call.body("fields") or ()), *extra_fields]
     return plan.call.with_settings(settings)
@@ -162,7 +180,11 @@ def _without_headers(call: SearchCall) -> SearchCall:
 def _read_words(call: SearchCall) -> Reading:
     q = call.param("q")
     if q is None:
-        return query_text.read_query(call.body("query"))
+        searches = [entry.get("query") for entry in _entries(call.body("sub_searches")) if isinstance(entry, dict)]
+        readings = [query_text.read_query(query) for query in (call.body("query"), *searches)]
+        if call.has_body("retriever"):
+            readings.append(query_text.read_retriever(call.body("retriever")))
+        return query_text.join(*readings)
     default_field = call.param("df")
     return query_text.read_query_string(q, (default_field,) if default_field else query_text.ALL_FIELDS)
 
@@ -170,14 +192,14 @@ def _read_words(call: SearchCall) -> Reading:
 # --- reasons not to rerank ----------------------------------------------------------------------------------
 
 
-def _reasons(call: SearchCall, options: RerankOptions, reading: Reading) -> Iterator[SkipReason]:
+def _reasons(call: SearchCall, options: RerankOptions, reading: Reading, *, is_own_page: bool) -> Iterator[SkipReason]:
     """Yield every reason to leave the search alone, impossible ones before doubtful ones."""
     if not options.enabled:
         yield SkipReason.OFF
     for reason, applies in _IMPOSSIBLE:
         if applies(call):
             yield reason
-    if reading.is_size_dependent:
+    if is_own_page and _count(call.setting("from"), 0) != 0:
         yield SkipReason.SIZE_DEPENDENT
     if options.insist:
         return
@@ -216,6 +238,26 @@ def _has_native_reranker(call: SearchCall) -> bool:
     return "text_similarity_reranker" in str(call.body("retriever"))
 
 
+def _has_pipeline(call: SearchCall) -> bool:
+    return call.has_param("search_pipeline") or call.has_body("search_pipeline")
+
+
+def _of_standard_retriever(call: SearchCall, name: str) -> bool:
+    """Return whether a standard retriever, alone or inside others, has a setting."""
+    return any(name in settings for settings in _standard_retrievers(call.body("retriever")))
+
+
+def _standard_retrievers(retriever: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(retriever, dict):
+        return
+    for kind, value in retriever.items():
+        if kind == "standard" and isinstance(value, dict):
+            yield value
+        elif isinstance(value, dict):
+            for inner in (value.get("retriever"), *_entries(value.get("retrievers"))):
+                yield from _standard_retrievers(inner)
+
+
 def _is_of_system_index(call: SearchCall) -> bool:
     return any(name.lstrip("-+").startswith(".") for name in call.index.split(","))
 
@@ -234,14 +276,22 @@ _IMPOSSIBLE: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] 
     (SkipReason.SORT, _has_own_sort),
     (SkipReason.COLLAPSE, lambda call: call.has_body("collapse")),
     (SkipReason.NATIVE_RERANK, _has_native_reranker),
-    (SkipReason.SIZE_DEPENDENT, lambda call: call.has_body("knn", "retriever", "rank", "sub_searches")),
-    (SkipReason.SEARCH_PIPELINE, lambda call: call.has_param("search_pipeline") or call.has_body("search_pipeline")),
+    (SkipReason.SORT, lambda call: _of_standard_retriever(call, "sort")),
+    (SkipReason.SEARCH_AFTER, lambda call: _of_standard_retriever(call, "search_after")),
+    (SkipReason.COLLAPSE, lambda call: _of_standard_retriever(call, "collapse")),
     (SkipReason.FILTER_PATH, lambda call: call.has_param("filter_path")),
     (SkipReason.BEYOND_RESULT_WINDOW, _is_beyond_result_window),
 )
 """What cannot be reranked however much the caller wants it."""
 
+_SIZE_DEPENDENT: Final[tuple[Callable[[SearchCall], bool], ...]] = (
+    lambda call: call.has_body("knn", "rank", "sub_searches"),
+    _has_pipeline,
+)
+"""Searches whose ranking depends on how many hits are asked for; what a search pipeline does nobody knows."""
+
 _DOUBTFUL: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] = (
+    (SkipReason.SEARCH_PIPELINE, _has_pipeline),
     (SkipReason.SYSTEM_INDEX, _is_of_system_index),
     (SkipReason.PRODUCT_ORIGIN, lambda call: any(header(call.headers, name) for name in _ORIGIN_HEADERS)),
 )

@@ -21,19 +21,19 @@ ALL_FIELDS: Final = ("*",)
 _TYPED_AHEAD = frozenset({"bool_prefix", "phrase_prefix"})
 """Types of multi_match that complete a word still being typed."""
 
-_SIZE_DEPENDENT = frozenset(
-    {
-        "knn",
-        "hybrid",
-        "neural",
-        "neural_sparse",
-        "semantic",
-        "sparse_vector",
-        "text_expansion",
-        "weighted_tokens",
-    }
-)
-"""Clauses whose ranking depends on how many hits are asked for, or which have no words of their own."""
+_EMBEDDED: Final = {
+    "neural": "query_text",
+    "neural_sparse": "query_text",
+    "sparse_vector": "query",
+    "text_expansion": "model_text",
+}
+"""Clauses that search vectors of a text, and where that text is; their field holds the vectors."""
+
+_SIZE_DEPENDENT = frozenset({"knn", "hybrid", "semantic", "weighted_tokens", *_EMBEDDED})
+"""Clauses whose ranking depends on how many hits are asked for."""
+
+_OTHER_RETRIEVERS = frozenset({"pinned", "rule", "diversify", "rescorer", "random_reranker"})
+"""Retrievers that order the hits of one inside them by rules of their own."""
 
 _CUSTOM_RANKING = frozenset({"distance_feature", "rank_feature", "rank", "rule", "pinned", "script_score"})
 
@@ -90,6 +90,27 @@ def read_query(query: Any) -> Reading:
     )
 
 
+def read_retriever(retriever: Any) -> Reading:
+    """Read the `retriever` of a search body: its words, those of the retrievers inside it, and whose order it is.
+
+    Of a single `standard` retriever the ranking does not depend on how many hits are asked for.
+    """
+    facts = _Facts(is_size_dependent=not (isinstance(retriever, dict) and set(retriever) == {"standard"}))
+    clauses = tuple(clause for clause in _read_retriever(retriever, 1.0, facts) if clause.text)
+    return Reading(
+        clauses=clauses, has_custom_ranking=facts.has_custom_ranking, is_size_dependent=facts.is_size_dependent
+    )
+
+
+def join(*readings: Reading) -> Reading:
+    """Return what several parts of one search say together."""
+    return Reading(
+        clauses=tuple(clause for reading in readings for clause in reading.clauses),
+        has_custom_ranking=any(reading.has_custom_ranking for reading in readings),
+        is_size_dependent=any(reading.is_size_dependent for reading in readings),
+    )
+
+
 def read_query_string(text: str, fields: tuple[str, ...] = ALL_FIELDS) -> Reading:
     """Read the URL's `q` parameter."""
     words = query_string_words(text)
@@ -112,7 +133,6 @@ def _read(query: Any, weight: float, facts: _Facts) -> Iterator[TextClause]:
 def _read_clause(kind: str, value: Any, weight: float, facts: _Facts) -> Iterator[TextClause]:
     if kind in _SIZE_DEPENDENT:
         facts.is_size_dependent = True
-        return
     if kind in _CUSTOM_RANKING or (kind == "function_score" and _has_functions(value)):
         facts.has_custom_ranking = True
     if not isinstance(value, dict):
@@ -135,7 +155,7 @@ def _read_clause(kind: str, value: Any, weight: float, facts: _Facts) -> Iterato
             for occurrence in ("must", "should"):
                 for inner in _as_list(value.get(occurrence)):
                     yield from _read(inner, weight, facts)
-        case "dis_max":
+        case "dis_max" | "hybrid":
             for inner in _as_list(value.get("queries")):
                 yield from _read(inner, weight, facts)
         case "function_score" | "script_score" | "nested":
@@ -146,8 +166,36 @@ def _read_clause(kind: str, value: Any, weight: float, facts: _Facts) -> Iterato
             yield from _read(value.get("positive"), weight, facts)
         case "pinned" | "rule":
             yield from _read(value.get("organic"), weight, facts)
+        case "semantic":
+            yield from _clause(_text(value.get("query")), _names(value.get("field")), weight)
+        case _ if kind in _EMBEDDED:
+            yield from _embedded_text(value, _EMBEDDED[kind], weight)
         case _:
             return
+
+
+def _embedded_text(value: JsonObject, name: str, weight: float) -> Iterator[TextClause]:
+    """Read `{"vector_field": {"query_text": "words"}}` or `{"field": …, "query": "words"}`; no field holds the text."""
+    for inner in (value, *value.values()):
+        if isinstance(inner, dict):
+            yield from _clause(_text(inner.get(name)), (), weight * _boost(inner))
+
+
+def _read_retriever(retriever: Any, weight: float, facts: _Facts) -> Iterator[TextClause]:
+    if not isinstance(retriever, dict):
+        return
+    for kind, value in retriever.items():
+        if not isinstance(value, dict):
+            continue
+        if kind in _OTHER_RETRIEVERS:
+            facts.has_custom_ranking = True
+        if kind == "standard":
+            yield from _read(value.get("query"), weight, facts)
+        if isinstance(value.get("query"), str):  # rrf and linear over fields, in short
+            yield from _clause(_text(value["query"]), _names(value.get("fields")), weight)
+        for inner in (value.get("retriever"), *_as_list(value.get("retrievers"))):
+            wrapped = inner.get("retriever") if isinstance(inner, dict) else None
+            yield from _read_retriever(wrapped if isinstance(wrapped, dict) else inner, weight, facts)
 
 
 def _field_clause(value: JsonObject, weight: float) -> Iterator[TextClause]:

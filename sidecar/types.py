@@ -29,12 +29,14 @@ class SkipReason(StrEnum):
     SEARCH_AFTER = "search_after"  #: pages by sort values
     COLLAPSE = "collapse"  #: collapsed groups
     FILTER_PATH = "filter_path"  #: filter_path hides what reranking needs
-    SIZE_DEPENDENT = "size_dependent"  #: knn, hybrid, rrf and other retrievers: the ranking depends on size
+    SIZE_DEPENDENT = "size_dependent"  #: a later page of kNN, hybrid, RRF, …, whose ranking depends on size
     BEYOND_RESULT_WINDOW = "beyond_result_window"  #: from + size exceeds the engine's 10,000
     SYSTEM_INDEX = "system_index"  #: an index whose name begins with a dot
     PRODUCT_ORIGIN = "product_origin"  #: sent by Kibana or OpenSearch Dashboards for itself
     SIGNED = "signed"  #: the signature covers the body (AWS SigV4)
     NATIVE_RERANK = "native_rerank"  #: the request asks the engine's own reranker
+    TEMPLATE = "template"  #: a search template that could not be rendered
+    ASYNC_SEARCH = "async_search"  #: an asynchronous search, whose answer comes in parts
     SEARCH_PIPELINE = "search_pipeline"  #: an OpenSearch search pipeline may change request and answer
     FEW_HITS = "few_hits"  #: fewer than two hits
     ENGINE_ERROR = "engine_error"  #: the engine answered with an error
@@ -99,6 +101,8 @@ class Operation(StrEnum):
 
     SEARCH = "search"
     MSEARCH = "msearch"
+    SEARCH_TEMPLATE = "search_template"
+    MSEARCH_TEMPLATE = "msearch_template"
 
 
 class Outcome(StrEnum):

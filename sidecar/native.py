@@ -1,0 +1,223 @@
+"""The engines' own rerankers, executed by us: `text_similarity_reranker` and `ext.rerank.query_context`.
+
+The same request then works on a cluster that has neither licence, plugin nor feature: what is inside the reranker goes
+to the engine, and what the reranker says (`inference_text`, `field`, `rank_window_size`, `min_score`; the query text)
+becomes options of ours. A reranker that the engine runs stays the engine's: only one that names us, or that the engine
+has refused, is taken over.
+
+Law: the inner retriever keeps its bytes. A `standard` one is lifted to the search's own `query`, so that engines
+without retrievers can run it, too. No I/O.
+
+*Source:* the text similarity re-ranker retriever of Elasticsearch 9.5; the rerank processor of OpenSearch 3.8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from connectors import json_bytes
+from connectors.base import SearchResponse
+from connectors.json_bytes import Edit, Member, find_member
+from sidecar.errors import BadRerankRequest
+from sidecar.search_call import SearchCall
+from sidecar.types import RerankOptions
+
+RETRIEVER: Final = "text_similarity_reranker"
+QUERY_CONTEXT: Final = "query_context"
+OUR_INFERENCE_ID: Final = "rerank-sidecar"
+DEFAULT_INFERENCE_ID: Final = ".rerank-v1-elasticsearch"
+DEFAULT_WINDOW: Final = 10
+_LIFTED: Final = ("search_after", "terminate_after", "sort", "min_score", "collapse")
+
+_CANNOT: Final = re.compile(
+    r"text_similarity_reranker|unknown retriever|\[retriever\]|licen[sc]e|inference endpoint"
+    r"|SearchExtBuilder|\brerank\b",
+    re.IGNORECASE,
+)
+"""What the engines say of a reranker that they do not know, may not run, or have no model for."""
+
+_CANNOT_STATUSES: Final = frozenset({400, 403, 404})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """What a request asks an engine's own reranker."""
+
+    #: what the engine would have to have: the kind of reranker, and the endpoint that it names
+    key: str
+    query_text: str
+    field: str | None = None
+    #: candidates; None = as many as our options say
+    window: int | None = None
+    min_score: float | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the request names us."""
+        return self.key == f"{RETRIEVER}/{OUR_INFERENCE_ID}"
+
+    def options(self, options: RerankOptions) -> RerankOptions:
+        """Return `options` as this reranker has them."""
+        return replace(
+            options,
+            insist=True,
+            query_text=self.query_text,
+            fields=options.fields if self.field is None else (self.field,),
+            template=options.template if self.field is None else None,
+            window=options.window if self.window is None else self.window,
+            min_score=options.min_score if self.min_score is None else self.min_score,
+        )
+
+
+def find(call: SearchCall) -> Native | None:
+    """Return the reranker that a search asks for, or None.
+
+    Raises:
+        BadRerankRequest: it names us and lacks what it must have.
+    """
+    retriever = call.body("retriever")
+    settings = retriever.get(RETRIEVER) if isinstance(retriever, dict) else None
+    if isinstance(settings, dict):
+        return _of_retriever(settings)
+    ext = call.body("ext")
+    rerank = ext.get("rerank") if isinstance(ext, dict) else None
+    context = rerank.get(QUERY_CONTEXT) if isinstance(rerank, dict) else None
+    return None if context is None else _of_context(call, context)
+
+
+def is_refused(answer: SearchResponse) -> bool:
+    """Return whether an engine's answer says that it cannot run the reranker that it was asked for."""
+    if answer.status not in _CANNOT_STATUSES:
+        return False
+    try:
+        return _CANNOT.search(answer.content.decode("utf-8", "replace")) is not None
+    except ValueError:
+        return False
+
+
+def unwrap(call: SearchCall) -> SearchCall:
+    """Return the search without its reranker: what that would have reranked."""
+    if isinstance(call.body("retriever"), dict):
+        return _unwrap_retriever(call)
+    return call.without_rerank_ext()
+
+
+def _of_retriever(settings: Mapping[str, Any]) -> Native:
+    key = f"{RETRIEVER}/{settings.get('inference_id', DEFAULT_INFERENCE_ID)}"
+    text, field = settings.get("inference_text"), settings.get("field")
+    if not isinstance(text, str) or not isinstance(field, str) or not isinstance(settings.get("retriever"), dict):
+        raise BadRerankRequest(f"{RETRIEVER} must have retriever, field and inference_text")
+    return Native(
+        key=key,
+        query_text=text,
+        field=field,
+        window=int(_number(settings, "rank_window_size") or DEFAULT_WINDOW),
+        min_score=_number(settings, "min_score"),
+    )
+
+
+def _of_context(call: SearchCall, context: Any) -> Native:
+    text = context.get("query_text") if isinstance(context, dict) else None
+    path = context.get("query_text_path") if isinstance(context, dict) else None
+    if isinstance(path, str) and text is None:
+        text = _at(call, path)
+        if not isinstance(text, str):
+            raise BadRerankRequest(f"ext.rerank.{QUERY_CONTEXT}.query_text_path {path[:80]!r} leads to no text")
+    if not isinstance(text, str):
+        raise BadRerankRequest(f"ext.rerank.{QUERY_CONTEXT} must have either query_text or query_text_path")
+    return Native(key=QUERY_CONTEXT, query_text=text)
+
+
+def _at(call: SearchCall, path: str) -> Any:
+    """Return the value at a dotted path of the body; the short form of a clause is read as its long one."""
+    first, *rest = path.split(".")
+    return _below(call.body(first), rest)
+
+
+def _below(value: Any, names: list[str]) -> Any:
+    if not names:
+        return value
+    if isinstance(value, str):  # {"match": {"title": "words"}} stands for {"match": {"title": {"query": "words"}}}
+        return value if names == ["query"] else None
+    if isinstance(value, list):
+        return _below(value[int(names[0])], names[1:]) if names[0].isdigit() and int(names[0]) < len(value) else None
+    if not isinstance(value, dict):
+        return None
+    for length in range(len(names), 0, -1):  # a field's own name may have dots
+        name = ".".join(names[:length])
+        if name in value:
+            return _below(value[name], names[length:])
+    return None
+
+
+def _unwrap_retriever(call: SearchCall) -> SearchCall:
+    """Return the search with its reranker replaced by the retriever inside it."""
+    retriever = find_member(call.members, "retriever")
+    assert retriever is not None
+    settings = _inside(call.text, retriever, RETRIEVER)
+    inner = find_member(settings, "retriever")
+    assert inner is not None
+    filters = _slices(call.text, settings, ("filter",))
+    standard = _inside(call.text, inner, "standard")
+    if standard:
+        literal = _lifted(call.text, standard, filters)
+    else:
+        literal = f'"retriever":{call.text[inner.value_start : inner.end]}'
+    edits = [Edit(retriever.start, retriever.end, literal)]
+    if filters and not standard:
+        edits = _as_post_filter(call, list(filters.values()), behind=edits[0])
+    return call.with_text(json_bytes.splice(call.text, edits))
+
+
+def _as_post_filter(call: SearchCall, filters: list[str], *, behind: Edit) -> list[Edit]:
+    """Return the edits that also filter what another retriever than `standard` finds."""
+    existing = find_member(call.members, "post_filter")
+    if existing is None:
+        return [Edit(behind.start, behind.end, f'{behind.text},"post_filter":{_all_of(filters)}')]
+    both = _all_of([call.text[existing.value_start : existing.end], *filters])
+    return [behind, Edit(existing.value_start, existing.end, both)]
+
+
+def _lifted(text: str, standard: list[Member], outer: Mapping[str, str]) -> str:
+    """Return the members of a search that does what a standard retriever does."""
+    slices = _slices(text, standard, ("query", "filter", *_LIFTED))
+    query = slices.pop("query", '{"match_all":{}}')
+    filters = [*outer.values(), *([slices.pop("filter")] if "filter" in slices else [])]
+    if filters:
+        query = f'{{"bool":{{"must":{query},"filter":{_list(filters)}}}}}'
+    return ",".join([f'"query":{query}', *(f'"{name}":{slice}' for name, slice in slices.items())])
+
+
+def _all_of(filters: list[str]) -> str:
+    return f'{{"bool":{{"filter":{_list(filters)}}}}}'
+
+
+def _list(filters: list[str]) -> str:
+    """Return one JSON list of filters, each a query or a list of them."""
+    flat = [filter.strip()[1:-1] if filter.strip().startswith("[") else filter for filter in filters]
+    return f"[{','.join(part for part in flat if part.strip())}]"
+
+
+def _inside(text: str, member: Member, name: str) -> list[Member]:
+    """Return the members of `{name: {…}}`, the value of `member`; none when it is something else."""
+    if not isinstance(member.value, dict) or not isinstance(member.value.get(name), dict):
+        return []
+    found = find_member(json_bytes.scan_object(text, member.value_start), name)
+    assert found is not None
+    return json_bytes.scan_object(text, found.value_start)
+
+
+def _slices(text: str, members: list[Member], names: tuple[str, ...]) -> dict[str, str]:
+    return {member.key: text[member.value_start : member.end] for member in members if member.key in names}
+
+
+def _number(settings: Mapping[str, Any], name: str) -> float | None:
+    value = settings.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise BadRerankRequest(f"{RETRIEVER}.{name} must be a number from 0, not {str(value)[:80]!r}")
+    return float(value)
