@@ -13,6 +13,7 @@ from opensearchpy import AsyncOpenSearch
 from connectors.base import Connector, RelayRequest, SearchRequest, SearchResponse, header
 from connectors.detect import connect
 from connectors.elasticsearch import ElasticsearchConnector
+from connectors.errors import EngineError
 from connectors.opensearch import OpenSearchConnector
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
@@ -74,11 +75,13 @@ SEARCHES: dict[str, SearchRequest] = {
         method="POST", target="/books/_search", headers=JSON + GZIP, body=gzip.compress(WORDS)
     ),
     "as YAML": SearchRequest(method="GET", target=UNTIMED, headers=(("Accept", "application/yaml"),)),
-    "as CBOR": SearchRequest(method="GET", target=UNTIMED, headers=(("Accept", "application/cbor"),)),
     "no such query": SearchRequest.build(index="books", body={"query": {"no_such_query": {}}}),
     "no such index": SearchRequest.build(index="no-such-index", body={"query": TEA}),
     "nothing": SearchRequest(method="GET", target="/books/_search"),
 }
+
+
+BINARY = SearchRequest(method="GET", target=UNTIMED, headers=(("Accept", "application/cbor"),))
 
 
 def of_library(request: SearchRequest, library: str) -> SearchRequest:
@@ -98,6 +101,19 @@ async def test_a_search_is_answered_as_by_the_relay(
     async with connectors(engine_url, is_reranked=is_reranked, **settings) as both:
         wanted, found = [await each.search(request) for each in both]
     assert facts(wanted) == facts(found)
+
+
+async def test_a_binary_answer_comes_where_the_client_reads_it(engine_url: str, library: str) -> None:
+    """opensearch-py decodes every answer as text: an error says so, and the node is not taken for dead."""
+    request = of_library(BINARY, library)
+    async with connectors(engine_url, is_reranked=False) as (relayed, through_client):
+        wanted = await relayed.search(request)
+        if "opensearch" in through_client.name:
+            with pytest.raises(EngineError, match="opensearch-py reads text only"):
+                await through_client.search(request)
+            assert 200 == (await through_client.search(of_library(SEARCHES["nothing"], library))).status
+        else:
+            assert facts(wanted) == facts(await through_client.search(request))
 
 
 @pytest.mark.parametrize("settings", [{}, {"http_compress": True}], ids=["plain", "gzip"])
