@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from connectors.base import Headers, RelayRequest, RelayResponse, SearchRequest, SearchResponse, header
 from connectors.errors import AnswerTooLarge, EngineTimeout, EngineUnavailable
-from connectors.relay import EngineFacts, RelayConnector, end_to_end, stream_buffered
+from connectors.relay import EngineFacts, RelayConnector, end_to_end, for_compressing_client, stream_buffered
 
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
@@ -75,6 +75,8 @@ class ClientTransport:
     async def _perform(self, node: Any, request: SearchRequest) -> SearchResponse:
         from elastic_transport import ConnectionTimeout, HttpHeaders, TransportError
 
+        if node.config.http_compress:
+            request = for_compressing_client(request)
         headers = HttpHeaders(self._client._headers)
         headers.update(dict(end_to_end(request.headers, "Host", "Content-Length")))
         try:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from connectors.base import Headers, RelayRequest, RelayResponse, SearchRequest, SearchResponse
-from connectors.errors import AnswerTooLarge, EngineTimeout, EngineUnavailable
-from connectors.relay import EngineFacts, RelayConnector, end_to_end, stream_buffered
+from connectors.errors import AnswerTooLarge, EngineError, EngineTimeout, EngineUnavailable
+from connectors.relay import EngineFacts, RelayConnector, end_to_end, for_compressing_client, stream_buffered
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch
@@ -75,6 +75,8 @@ class ClientTransport:
         from opensearchpy.exceptions import ConnectionError as ClientConnectionError
         from opensearchpy.exceptions import ConnectionTimeout
 
+        if connection.http_compress:
+            request = for_compressing_client(request)
         path, _, query = request.target.partition("?")
         try:
             status, headers, data = await connection.perform_request(
@@ -88,6 +90,10 @@ class ClientTransport:
         except ConnectionTimeout as error:
             raise EngineTimeout(f"{connection.host} did not answer in time") from error
         except ClientConnectionError as error:
+            if isinstance(error.info, UnicodeDecodeError):  # the node is well
+                raise EngineError(
+                    "opensearch-py reads text only, and the answer is none; connect(url) reads both"
+                ) from error
             raise EngineUnavailable(f"{connection.host}: {error.error}") from error
         # the client's HTTP layer has decompressed and decoded the body already
         return SearchResponse(

@@ -335,6 +335,17 @@ def engine_errors(node: str) -> Iterator[None]:
         raise EngineUnavailable(f"{node}: {str(error) or type(error).__name__}") from error
 
 
+def for_compressing_client(request: SearchRequest) -> SearchRequest:
+    """Return a request for a client that compresses bodies itself: one that is compressed would be so twice."""
+    if header(request.headers, "Content-Encoding") is None:
+        return request
+    try:
+        content = request.content
+    except ValueError:  # not what it says it is; the engine judges it
+        return request
+    return replace(request, headers=without_headers(request.headers, "Content-Encoding"), body=content)
+
+
 @asynccontextmanager
 async def stream_buffered(
     fetch: Callable[[SearchRequest], Awaitable[SearchResponse]], request: RelayRequest

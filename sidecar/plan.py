@@ -221,7 +221,12 @@ def _is_beyond_result_window(call: SearchCall) -> bool:
 
 
 def _has_own_sort(call: SearchCall) -> bool:
-    """Return whether hits are sorted by anything but exactly `_score`, descending."""
+    """Return whether hits are sorted by anything but exactly `_score`, descending.
+
+    Within a point in time any sort gives the hits values to continue from, so that it counts as one.
+    """
+    if call.has_body("pit") and call.setting("sort") is not None:
+        return True
     in_url = call.param("sort")
     if in_url is not None:
         return in_url not in {"_score", "_score:desc"}
