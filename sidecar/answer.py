@@ -21,6 +21,14 @@ _ANSWER: Final = {"hits": _HITS}
 _MULTI_ANSWER: Final = {"responses": json_bytes.array_scanner(json_bytes.scan_value)}
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The engine's answer to one search: its own status and text."""
+
+    status: int
+    text: str
+
+
 @dataclass(frozen=True)
 class HitText:
     """One hit: its first-stage rank (from 1), its span in the answer, and the members of its object."""

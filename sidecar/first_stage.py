@@ -7,7 +7,7 @@ search is refused, fails on a shard, or times out, the caller's own is sent once
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,24 +15,19 @@ from connectors import json_bytes
 from connectors.base import Connector, Hit, SearchRequest, SearchResponse
 from connectors.errors import EngineError
 from connectors.json_bytes import Edit
-from sidecar import answer, multi_search, search_call
-from sidecar.answer import Answer
+from sidecar import answer, multi_search, search_call, two_steps
+from sidecar.answer import Answer, Reply
 from sidecar.candidates import field_text
 from sidecar.multi_search import Item
 from sidecar.plan import Plan, widen
 from sidecar.search_call import SearchCall
 from sidecar.text_fields import TextFields
+from sidecar.two_steps import HitWeights
 from sidecar.types import SkipReason
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The engine's answer to one search: its own status and text."""
-
-    status: int
-    text: str
+Ask = Callable[[SearchCall], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +38,15 @@ class FirstStage:
     answer: Answer
     fields: tuple[str, ...]
     extra_fields: tuple[str, ...]
+    #: the hits have nothing but their text: the page is still to be fetched
+    is_slim: bool = False
+    #: sends one more search in this one's place
+    ask: Ask
+
+    @property
+    def can_ask_for_text(self) -> bool:
+        """Whether text that is missing may still be had by asking for it."""
+        return not self.is_slim and not self.plan.is_beyond_window and bool(self.answer.hits)
 
     @property
     def hits(self) -> list[Hit]:
@@ -146,6 +150,7 @@ async def run(
     others: Mapping[int, SearchCall | None],
     exchange: Exchange,
     text_fields: TextFields,
+    weights: HitWeights,
 ) -> dict[int, FirstStage | Unusable]:
     """Send all searches, the planned ones widened, and return what came of the planned ones.
 
@@ -153,12 +158,21 @@ async def run(
     """
     fields = {index: await text_fields.resolve(plan) for index, plan in plans.items()}
     extra = {index: text_fields.to_ask_for(plan, fields[index]) for index, plan in plans.items()}
-    calls = {**others, **{index: _first_call(plan, extra[index]) for index, plan in plans.items()}}
-    replies = await exchange.ask(dict(sorted(calls.items())))
-    stages = {
-        index: _read(plan, replies[index], fields[index], extra[index], is_widened=_differs(calls[index], plan.call))
+    slim = {index for index, plan in plans.items() if weights.wants_two_steps(plan)}
+    firsts = {
+        index: two_steps.slim(plan, fields[index]) if index in slim else _first_call(plan, extra[index])
         for index, plan in plans.items()
     }
+    replies = await exchange.ask(dict(sorted({**others, **firsts}.items())))
+    stages: dict[int, FirstStage | Unusable] = {}
+    for index, plan in plans.items():
+        is_widened = _differs(firsts[index], plan.call)
+        stage = _read(plan, replies[index], fields[index], extra[index], _asker(exchange, index), is_widened=is_widened)
+        if isinstance(stage, FirstStage) and index in slim:
+            stage = replace(stage, is_slim=True)
+        elif isinstance(stage, FirstStage):
+            weights.learn(plan, stage.answer.hits)
+        stages[index] = stage
     stages |= await _ask_for_missing_text(stages, exchange, text_fields)
     return stages | await _ask_as_written(plans, stages, exchange)
 
@@ -171,8 +185,17 @@ def _differs(call: SearchCall | None, written: SearchCall) -> bool:
     return call is None or (call.text, call.params) != (written.text, written.params)
 
 
+def _asker(exchange: Exchange, index: int) -> Ask:
+    """Return what sends a search in the place of the one with this index, alone."""
+
+    async def ask(call: SearchCall) -> Reply:
+        return (await exchange.ask({index: call}))[index]
+
+    return ask
+
+
 def _read(
-    plan: Plan, reply: Reply, fields: tuple[str, ...], extra: tuple[str, ...], *, is_widened: bool
+    plan: Plan, reply: Reply, fields: tuple[str, ...], extra: tuple[str, ...], ask: Ask, *, is_widened: bool
 ) -> FirstStage | Unusable:
     if reply.status >= 500 or (reply.status != 200 and not is_widened):
         return Unusable(reply=reply, reason=SkipReason.ENGINE_ERROR)
@@ -184,7 +207,7 @@ def _read(
         return Unusable(reply=reply, reason=SkipReason.NOT_JSON, is_widened=is_widened)
     if found.has_failures and is_widened:
         return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED, is_widened=True)
-    return FirstStage(plan=plan, answer=found, fields=fields, extra_fields=extra)
+    return FirstStage(plan=plan, answer=found, fields=fields, extra_fields=extra, ask=ask)
 
 
 async def _ask_for_missing_text(
@@ -193,7 +216,7 @@ async def _ask_for_missing_text(
     """Ask again, with `fields`, for fields that no hit's `_source` has: they may be `copy_to` targets."""
     again: dict[int, tuple[FirstStage, tuple[str, ...]]] = {}
     for index, stage in stages.items():
-        if isinstance(stage, FirstStage) and not stage.plan.is_beyond_window and stage.answer.hits:
+        if isinstance(stage, FirstStage) and stage.can_ask_for_text:
             missing = text_fields.missing(stage.plan, _empty_fields(stage))
             if missing:
                 again[index] = (stage, (*stage.extra_fields, *missing))
@@ -206,7 +229,7 @@ async def _ask_for_missing_text(
         return {}
     found: dict[int, FirstStage | Unusable] = {}
     for index, (stage, missing) in again.items():
-        second = _read(stage.plan, replies[index], stage.fields, missing, is_widened=True)
+        second = _read(stage.plan, replies[index], stage.fields, missing, stage.ask, is_widened=True)
         if isinstance(second, FirstStage):
             still_empty = _empty_fields(second)
             for field in set(missing) - set(stage.extra_fields):

@@ -21,7 +21,6 @@ from typing import Any, Final
 from connectors import json_bytes
 from connectors.base import SearchResponse
 from connectors.json_bytes import Edit, Member, find_member
-from sidecar.errors import BadRerankRequest
 from sidecar.search_call import SearchCall
 from sidecar.types import RerankOptions
 
@@ -48,11 +47,17 @@ class Native:
 
     #: what the engine would have to have: the kind of reranker, and the endpoint that it names
     key: str
-    query_text: str
+    #: the words to score against; None where the request lacks something
+    query_text: str | None
     field: str | None = None
     #: candidates; None = as many as our options say
     window: int | None = None
     min_score: float | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the request says all that a reranker must be told."""
+        return self.query_text is not None
 
     @property
     def is_ours(self) -> bool:
@@ -73,11 +78,7 @@ class Native:
 
 
 def find(call: SearchCall) -> Native | None:
-    """Return the reranker that a search asks for, or None.
-
-    Raises:
-        BadRerankRequest: it names us and lacks what it must have.
-    """
+    """Return the reranker that a search asks for, or None."""
     retriever = call.body("retriever")
     settings = retriever.get(RETRIEVER) if isinstance(retriever, dict) else None
     if isinstance(settings, dict):
@@ -108,15 +109,12 @@ def unwrap(call: SearchCall) -> SearchCall:
 def _of_retriever(settings: Mapping[str, Any]) -> Native:
     key = f"{RETRIEVER}/{settings.get('inference_id', DEFAULT_INFERENCE_ID)}"
     text, field = settings.get("inference_text"), settings.get("field")
+    window, least = settings.get("rank_window_size", DEFAULT_WINDOW), settings.get("min_score")
     if not isinstance(text, str) or not isinstance(field, str) or not isinstance(settings.get("retriever"), dict):
-        raise BadRerankRequest(f"{RETRIEVER} must have retriever, field and inference_text")
-    return Native(
-        key=key,
-        query_text=text,
-        field=field,
-        window=int(_number(settings, "rank_window_size") or DEFAULT_WINDOW),
-        min_score=_number(settings, "min_score"),
-    )
+        return Native(key=key, query_text=None)
+    if not _is_number(window) or not (least is None or _is_number(least)):
+        return Native(key=key, query_text=None)
+    return Native(key=key, query_text=text, field=field, window=max(1, int(window)), min_score=least)
 
 
 def _of_context(call: SearchCall, context: Any) -> Native:
@@ -124,11 +122,7 @@ def _of_context(call: SearchCall, context: Any) -> Native:
     path = context.get("query_text_path") if isinstance(context, dict) else None
     if isinstance(path, str) and text is None:
         text = _at(call, path)
-        if not isinstance(text, str):
-            raise BadRerankRequest(f"ext.rerank.{QUERY_CONTEXT}.query_text_path {path[:80]!r} leads to no text")
-    if not isinstance(text, str):
-        raise BadRerankRequest(f"ext.rerank.{QUERY_CONTEXT} must have either query_text or query_text_path")
-    return Native(key=QUERY_CONTEXT, query_text=text)
+    return Native(key=QUERY_CONTEXT, query_text=text if isinstance(text, str) else None)
 
 
 def _at(call: SearchCall, path: str) -> Any:
@@ -214,10 +208,5 @@ def _slices(text: str, members: list[Member], names: tuple[str, ...]) -> dict[st
     return {member.key: text[member.value_start : member.end] for member in members if member.key in names}
 
 
-def _number(settings: Mapping[str, Any], name: str) -> float | None:
-    value = settings.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise BadRerankRequest(f"{RETRIEVER}.{name} must be a number from 0, not {str(value)[:80]!r}")
-    return float(value)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0

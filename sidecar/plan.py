@@ -112,8 +112,11 @@ def plan(
         BadRerankRequest: the caller's own controls make no sense.
     """
     asked = native.find(call)
-    if asked is not None and not is_ours(asked):
-        return Skip(reason=SkipReason.NATIVE_RERANK, call=_without_headers(call), native=asked)
+    if asked is not None and asked.is_ours and not asked.is_complete:
+        raise BadRerankRequest("a text_similarity_reranker must have retriever, field and inference_text")
+    if asked is not None and not (is_ours(asked) and asked.is_complete):
+        whose = asked if asked.is_complete else None
+        return Skip(reason=SkipReason.NATIVE_RERANK, call=_without_headers(call), native=whose)
     if asked is not None:
         options, call = asked.options(options), native.unwrap(call)
     ext = call.body("ext")

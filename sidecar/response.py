@@ -27,6 +27,7 @@ from connectors.json_bytes import (
 from sidecar.answer import Answer, HitText
 from sidecar.plan import Plan
 from sidecar.scoring.base import ScoreKind, probability
+from sidecar.two_steps import FullHit
 from sidecar.types import ScoredCandidate
 
 _TAIL_STEP: Final = 1e-7
@@ -99,22 +100,35 @@ def above(placed: Sequence[Placed], min_score: float | None, kind: ScoreKind) ->
 def first_stage_page(answer: Answer, plan: Plan, extra_fields: Sequence[str]) -> str:
     """Return the answer that the engine would have given to the caller's own request."""
     page = answer.hits[plan.offset : plan.offset + plan.size]
-    return _render(answer, [_hit_text(answer, hit, plan, extra_fields) for hit in page], max_score=None)
+    return _render(answer, [_hit_text(answer.text, hit, plan, extra_fields) for hit in page], max_score=None)
 
 
-def reranked_page(answer: Answer, plan: Plan, placed: Sequence[Placed], extra_fields: Sequence[str]) -> str:
-    """Return the answer with the caller's page of the ranking; `max_score` is the best of the whole ranking."""
+def on_page(plan: Plan, placed: Sequence[Placed]) -> Sequence[Placed]:
+    """Return the caller's page of the ranking."""
+    return placed[plan.offset : plan.offset + plan.size]
+
+
+def reranked_page(
+    answer: Answer,
+    plan: Plan,
+    placed: Sequence[Placed],
+    extra_fields: Sequence[str],
+    full: Mapping[int, FullHit] | None = None,
+) -> str:
+    """Return the answer with the caller's page of the ranking; `max_score` is the best of the whole ranking.
+
+    `full` are the page's hits by first-stage rank where the answer has only slim ones.
+    """
     page = [
         _hit_text(
-            answer,
-            answer.hits[place.rank - 1],
+            answer.text if full is None else full[place.rank].text,
+            answer.hits[place.rank - 1] if full is None else full[place.rank].hit,
             plan,
-            extra_fields,
+            extra_fields if full is None else (),
             score=place.score,
             explanation=explanation(place, position) if plan.options.explain else None,
         )
-        for position, place in enumerate(placed, start=1)
-        if plan.offset < position <= plan.offset + plan.size
+        for position, place in enumerate(on_page(plan, placed), start=plan.offset + 1)
     ]
     best = placed[0].score if placed else None
     return _render(answer, page, max_score="null" if best is None else repr(best))
@@ -126,7 +140,7 @@ def tail_page(answer: Answer, plan: Plan, extra_fields: Sequence[str] = ()) -> s
     `answer` holds that page alone. With `min_score` the page is empty: nothing on it was scored.
     """
     hits = () if plan.options.min_score is not None else answer.hits
-    page = [_hit_text(answer, hit, plan, extra_fields, score=tail_score(plan.offset + hit.rank)) for hit in hits]
+    page = [_hit_text(answer.text, hit, plan, extra_fields, score=tail_score(plan.offset + hit.rank)) for hit in hits]
     has_scores = answer.max_score is not None and answer.max_score.value is not None
     return _render(answer, page, max_score=repr(HIGHEST_SCORE) if has_scores else None)
 
@@ -145,7 +159,7 @@ def explanation(place: Placed, position: int) -> Mapping[str, object]:
 
 
 def _hit_text(
-    answer: Answer,
+    text: str,
     hit: HitText,
     plan: Plan,
     extra_fields: Sequence[str],
@@ -158,10 +172,10 @@ def _hit_text(
     if score is not None and member is not None:
         edits.append(Edit(member.value_start, member.end, repr(score)))
     if extra_fields:
-        edits += _without_fields(answer.text, hit, extra_fields, is_ours_alone=not plan.own_fields)
+        edits += _without_fields(text, hit, extra_fields, is_ours_alone=not plan.own_fields)
     if explanation is not None:
         edits.append(Edit(hit.end - 1, hit.end - 1, f',"_rerank":{json.dumps(explanation)}'))
-    return splice(answer.text, edits, hit.start, hit.end)
+    return splice(text, edits, hit.start, hit.end)
 
 
 def _without_fields(text: str, hit: HitText, names: Sequence[str], *, is_ours_alone: bool) -> list[Edit]:

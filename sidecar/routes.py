@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from sidecar.types import Operation
 
-_ROUTE: Final = re.compile(r"(?:/(?:_all|[^/?_][^/?]*))?/(?P<operation>_search|_msearch)/?")
+_INDEX: Final = r"(?:/(?:_all|[^/?_][^/?]*))?"
+_ROUTE: Final = re.compile(rf"{_INDEX}/(?P<operation>_search|_msearch)(?P<template>/template)?/?")
+_ASYNC: Final = re.compile(
+    rf"{_INDEX}/_async_search/?|/_async_search/[^/]+/?"
+    rf"|{_INDEX}/_plugins/_asynchronous_search/?|/_plugins/_asynchronous_search/[^/]+/?"
+)
 _METHODS: Final = frozenset({"GET", "POST"})
 
 
-def operation(method: str, target: str) -> Operation | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What a request asks for."""
+
+    operation: Operation
+    #: the body names a template that stands for the search
+    is_template: bool = False
+    #: the answer comes in parts, later
+    is_async: bool = False
+
+
+def route(method: str, target: str) -> Route | None:
     """Return what a request asks for, or None when it is no search.
 
     `target` is the raw request target; an index expression is not decoded.
     """
-    match = _ROUTE.fullmatch(target.partition("?")[0])
-    if match is None or method not in _METHODS:
+    path = target.partition("?")[0]
+    if method not in _METHODS:
         return None
-    return Operation.SEARCH if match["operation"] == "_search" else Operation.MSEARCH
+    match = _ROUTE.fullmatch(path)
+    if match is not None:
+        operation = Operation.SEARCH if match["operation"] == "_search" else Operation.MSEARCH
+        return Route(operation=operation, is_template=match["template"] is not None)
+    return Route(operation=Operation.SEARCH, is_async=True) if _ASYNC.fullmatch(path) else None

@@ -7,9 +7,10 @@ what was said to us (`X-Rerank-…`, `ext.rerank`). No I/O.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
+from operator import attrgetter
+from typing import Final, assert_never
 
 from connectors.base import Connector, SearchRequest
 from sidecar import marker, multi_search, search_call
@@ -17,6 +18,7 @@ from sidecar.controls import strip_headers
 from sidecar.errors import BadRerankRequest, RerankUnavailable
 from sidecar.first_stage import Exchange, ManySearches, OneSearch
 from sidecar.marker import Marker
+from sidecar.native import Native
 from sidecar.plan import Plan, Skip, plan
 from sidecar.policy import Policy
 from sidecar.search_call import NotJson, SearchCall
@@ -31,6 +33,8 @@ class Left:
 
     call: SearchCall | None
     marker: Marker
+    #: the engine's own reranker that the search asks for
+    native: Native | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class Search:
     """A request and the decision about each of its searches, by index: one of `_search`, many of `_msearch`."""
 
     operation: Operation
+    #: the request as its caller wrote it
+    original: SearchRequest
     #: what the engine gets when nothing is reranked
     request: SearchRequest
     decisions: Mapping[int, Decision]
@@ -58,6 +64,17 @@ class Search:
     def is_left_alone(self) -> bool:
         """Whether the engine's answer to `request` is the caller's answer."""
         return all(isinstance(decision, Left) for decision in self.decisions.values())
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether the engine's answer has to be read: to rerank it, or to see whether the engine reranks itself."""
+        return not self.is_left_alone or bool(self.natives)
+
+    @property
+    def natives(self) -> list[Native]:
+        """The engine's own rerankers that searches ask for, when nothing else is to be done."""
+        found = [decision.native for decision in self.decisions.values() if isinstance(decision, Left)]
+        return [native for native in found if native is not None] if self.is_left_alone else []
 
     @property
     def refusal(self) -> Refused | None:
@@ -111,46 +128,70 @@ def _marker(decision: Decision) -> Marker:
             assert_never(decision)
 
 
-def read(operation: Operation, request: SearchRequest, policy: Policy, engine: Connector) -> Search:
+IsOurs = Callable[[Native], bool]
+"""Says whether a reranker of the engine's own is executed by us."""
+
+_NAMES_US: Final[IsOurs] = attrgetter("is_ours")
+
+
+def read(
+    operation: Operation,
+    request: SearchRequest,
+    policy: Policy,
+    engine: Connector,
+    is_ours: IsOurs = _NAMES_US,
+) -> Search:
     """Return the request's searches with their decisions; `engine` is whom their exchange will ask."""
-    bare = replace(request, headers=strip_headers(request.headers))
-    if bare.headers == request.headers:
-        bare = request
     try:
         if operation is Operation.SEARCH:
-            return _read_search(request, bare, policy, engine)
-        return _read_msearch(request, bare, policy, engine)
+            return _read_search(request, policy, engine, is_ours)
+        return _read_msearch(request, policy, engine, is_ours)
     except NotJson:
-        return _all_left(operation, bare, SkipReason.NOT_JSON)
+        return all_left(operation, request, SkipReason.NOT_JSON)
     except ValueError:
-        return _all_left(operation, bare, SkipReason.UNPARSABLE)
+        return all_left(operation, request, SkipReason.UNPARSABLE)
     except Exception:  # a mistake of ours is no reason not to search
-        logger.exception("search_not_read request=%s", bare)
-        return _all_left(operation, bare, SkipReason.UNPARSABLE)
+        logger.exception("search_not_read request=%s", request)
+        return all_left(operation, request, SkipReason.UNPARSABLE)
 
 
-def _all_left(operation: Operation, request: SearchRequest, reason: SkipReason) -> Search:
-    return Search(operation=operation, request=request, decisions={0: Left(call=None, marker=marker.skipped(reason))})
+def all_left(operation: Operation, request: SearchRequest, reason: SkipReason) -> Search:
+    """Return a request that is left alone as a whole."""
+    return Search(
+        operation=operation,
+        original=request,
+        request=without_our_headers(request),
+        decisions={0: Left(call=None, marker=marker.skipped(reason))},
+    )
 
 
-def _read_search(request: SearchRequest, bare: SearchRequest, policy: Policy, engine: Connector) -> Search:
+def without_our_headers(request: SearchRequest) -> SearchRequest:
+    """Return a request without `X-Rerank-…`; the same object where it has none."""
+    headers = strip_headers(request.headers)
+    return request if headers == request.headers else replace(request, headers=headers)
+
+
+def _read_search(request: SearchRequest, policy: Policy, engine: Connector, is_ours: IsOurs) -> Search:
+    bare = without_our_headers(request)
     call = search_call.parse(request)
-    decision = decide(call, policy)
+    decision = decide(call, policy, is_ours)
     forwarded = bare if decision.call is None else search_call.write(decision.call, original=call, request=bare)
     return Search(
         operation=Operation.SEARCH,
+        original=request,
         request=forwarded,
         decisions={0: decision},
         exchange=OneSearch(engine, bare, call),
     )
 
 
-def _read_msearch(request: SearchRequest, bare: SearchRequest, policy: Policy, engine: Connector) -> Search:
+def _read_msearch(request: SearchRequest, policy: Policy, engine: Connector, is_ours: IsOurs) -> Search:
+    bare = without_our_headers(request)
     items = multi_search.parse(request)
     if not items:
-        return _all_left(Operation.MSEARCH, bare, SkipReason.UNPARSABLE)
+        return all_left(Operation.MSEARCH, request, SkipReason.UNPARSABLE)
     decisions: dict[int, Decision] = {
-        index: decide(item.call, policy)
+        index: decide(item.call, policy, is_ours)
         if item.call is not None
         else Left(call=None, marker=marker.skipped(SkipReason.UNPARSABLE))
         for index, item in enumerate(items)
@@ -158,19 +199,20 @@ def _read_msearch(request: SearchRequest, bare: SearchRequest, policy: Policy, e
     calls = {index: decision.call for index, decision in decisions.items()}
     return Search(
         operation=Operation.MSEARCH,
+        original=request,
         request=multi_search.write(bare, items, calls),
         decisions=decisions,
         exchange=ManySearches(engine, bare, items),
     )
 
 
-def decide(call: SearchCall, policy: Policy) -> Decision:
+def decide(call: SearchCall, policy: Policy, is_ours: IsOurs = _NAMES_US) -> Decision:
     """Decide about one search."""
     try:
-        decision = plan(call, policy.options(call.index))
+        decision = plan(call, policy.options(call.index), is_ours)
     except BadRerankRequest as error:
         bare = replace(call.without_rerank_ext(), headers=strip_headers(call.headers))
         return Refused(call=bare, error=error)
     if isinstance(decision, Skip):
-        return Left(call=decision.call, marker=marker.skipped(decision.reason))
+        return Left(call=decision.call, marker=marker.skipped(decision.reason), native=decision.native)
     return decision

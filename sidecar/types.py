@@ -12,6 +12,7 @@ from typing import Literal
 from sidecar.scoring.base import FusionName
 
 OnFailure = Literal["first_stage", "error"]
+Fetch = Literal["auto", "once", "twice"]
 
 
 class SkipReason(StrEnum):
@@ -54,6 +55,9 @@ class RerankOptions:
     insist: bool = False
     #: candidates fetched and scored at most
     window: int = 100
+    #: how hits are fetched: "once", all as the caller wrote the search; "twice", a slim search and then the page;
+    #: "auto" = twice where they are heavy
+    fetch: Fetch = "auto"
     #: tokens scored at most per search; 0 = no bound, None = half the deadline on the idle device
     token_budget: int | None = None
     #: fields whose text is scored; empty = those that the query's text clauses search

@@ -6,7 +6,7 @@ writes answers with whatever bytes a document's `_source` has. It remembers ever
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,7 +157,9 @@ class ScriptedEngine:
     def render(self, body: Json) -> str:
         """Return the answer to a search body as text."""
         offset, size = int(body.get("from", 0)), int(body.get("size", 10))
-        ranked = list(enumerate(self.documents, start=1))[offset : offset + size]
+        wanted = _ids(body.get("post_filter"))
+        matching = [pair for pair in enumerate(self.documents, start=1) if wanted is None or str(pair[0]) in wanted]
+        ranked = matching[offset : offset + size]
         best = f"{len(self.documents)}.5" if self.documents else "null"
         hits = [self._hit(rank, stored, body) for rank, stored in ranked]
         total = f'{{"value":{len(self.documents)},"relation":"eq"}}'
@@ -206,6 +208,22 @@ class ScriptedEngine:
     async def aclose(self) -> None:
         """Remember it."""
         self.is_closed = True
+
+
+def _ids(post_filter: Any) -> set[str] | None:
+    """Return the ids that a post filter lets through, None for all."""
+    found = [value for key, value in _members(post_filter) if key == "ids"]
+    return set(found[0]["values"]) if found else None
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key, inner
+            yield from _members(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _members(inner)
 
 
 def answer_with(text: str | bytes, status: int = 200, headers: Headers = ENGINE_HEADERS) -> SearchResponse:

@@ -9,6 +9,7 @@ from sidecar import multi_search, search_call
 from sidecar.first_stage import FirstStage, ManySearches, OneSearch, Reply, Unusable, WholeAnswer, run
 from sidecar.plan import Plan, plan
 from sidecar.text_fields import TextFields
+from sidecar.two_steps import HitWeights
 from sidecar.types import RerankOptions, SkipReason
 from tests.unit.doubles import ScriptedEngine, answer_with, error_with, match, msearch, search
 
@@ -23,7 +24,7 @@ async def staged(
     planned = plan(call, RerankOptions(**options))
     assert isinstance(planned, Plan)
     exchange = OneSearch(engine, request, call)
-    return (await run({0: planned}, {}, exchange, TextFields(engine)))[0], exchange
+    return (await run({0: planned}, {}, exchange, TextFields(engine), HitWeights()))[0], exchange
 
 
 # --- one search ---------------------------------------------------------------------------------------------

@@ -60,8 +60,9 @@ UNAVAILABLE = [
 def reranking(
     engine: ScriptedEngine, scorer: ScriptedScorer | None = None, policy: Policy | None = None, **options: Any
 ) -> RerankingConnector:
-    """Return a scorer in front of an engine; `options` replace the default options."""
-    return RerankingConnector(engine, scorer or ScriptedScorer(), policy or Policy(defaults=RerankOptions(**options)))
+    """Return a scorer in front of an engine; `options` replace the default options, and hits come in one request."""
+    chosen = RerankOptions(**{"fetch": "once", **options})
+    return RerankingConnector(engine, scorer or ScriptedScorer(), policy or Policy(defaults=chosen))
 
 
 def four(**settings: Any) -> ScriptedEngine:
@@ -846,7 +847,6 @@ OURS = (("X-Rerank", "on"), ("x-rerank-window", "9"))
         ("POST", "/_bulk"),
         ("GET", "/books/_doc/1"),
         ("PUT", "/books"),
-        ("POST", "/books/_search/template"),
         ("GET", "/"),
         ("DELETE", "/_search/scroll"),
         ("POST", "//books/_count"),

@@ -16,6 +16,14 @@ from sidecar.types import RerankOptions, SkipReason
 from tests.unit.doubles import JSON, call, match, search
 
 DEFAULTS = RerankOptions()
+NATIVE = {
+    "text_similarity_reranker": {
+        "retriever": {"standard": {"query": {"match": {"text": "blue sky"}}}},
+        "field": "text",
+        "inference_id": "mine",
+        "inference_text": "why blue",
+    }
+}
 MATCH = {"match": {"text": "blue sky"}}
 
 
@@ -48,19 +56,35 @@ IMPOSSIBLE: dict[str, tuple[SkipReason, Row]] = {
     "sort in the URL": (SkipReason.SORT, (match(), {"target": "/books/_search?sort=date:desc"})),
     "sort in the URL over the body": (SkipReason.SORT, (match(sort=["_score"]), {"target": "/_search?sort=date"})),
     "collapse": (SkipReason.COLLAPSE, (match(collapse={"field": "author"}), {})),
-    "native reranker": (
-        SkipReason.NATIVE_RERANK,
-        ({"retriever": {"text_similarity_reranker": {"retriever": {"standard": {"query": MATCH}}}}}, {}),
-    ),
+    "native reranker": (SkipReason.NATIVE_RERANK, ({"retriever": NATIVE}, {})),
     "native rerank context": (
         SkipReason.NATIVE_RERANK,
         (match(ext={"rerank": {"query_context": {"query_text": "blue"}}}), {}),
     ),
-    "knn": (SkipReason.SIZE_DEPENDENT, (match(knn={"field": "v"}), {})),
-    "retriever": (SkipReason.SIZE_DEPENDENT, ({"retriever": {"rrf": {}}}, {})),
-    "hybrid": (SkipReason.SIZE_DEPENDENT, ({"query": {"hybrid": {"queries": [MATCH]}}}, {})),
-    "search pipeline": (SkipReason.SEARCH_PIPELINE, (match(), {"target": "/books/_search?search_pipeline=p"})),
-    "search pipeline in the body": (SkipReason.SEARCH_PIPELINE, (match(search_pipeline="p"), {})),
+    "a native reranker inside another retriever": (
+        SkipReason.NATIVE_RERANK,
+        ({"retriever": {"rrf": {"retrievers": [{"text_similarity_reranker": {}}]}}}, {}),
+    ),
+    "a native reranker that lacks its text": (
+        SkipReason.NATIVE_RERANK,
+        ({"retriever": {"text_similarity_reranker": {"retriever": {"standard": {"query": MATCH}}}}}, {}),
+    ),
+    "a query context without words": (SkipReason.NATIVE_RERANK, (match(ext={"rerank": {"query_context": {}}}), {})),
+    "a later page of knn": (SkipReason.SIZE_DEPENDENT, (match(knn={"field": "v"}, **{"from": 10}), {})),
+    "a later page of retrievers": (SkipReason.SIZE_DEPENDENT, ({"retriever": {"rrf": {}}, "from": 10}, {})),
+    "a later page of hybrid": (
+        SkipReason.SIZE_DEPENDENT,
+        ({"query": {"hybrid": {"queries": [MATCH]}}}, {"target": "/_search?from=1"}),
+    ),
+    "a retriever with a sort": (SkipReason.SORT, ({"retriever": {"standard": {"query": MATCH, "sort": ["n"]}}}, {})),
+    "a retriever with search_after": (
+        SkipReason.SEARCH_AFTER,
+        ({"retriever": {"standard": {"query": MATCH, "search_after": [1]}}}, {}),
+    ),
+    "a retriever with collapse": (
+        SkipReason.COLLAPSE,
+        ({"retriever": {"standard": {"query": MATCH, "collapse": {"field": "a"}}}}, {}),
+    ),
     "filter_path": (SkipReason.FILTER_PATH, (match(), {"target": "/books/_search?filter_path=hits.total"})),
     "beyond the result window": (SkipReason.BEYOND_RESULT_WINDOW, (match(**{"from": 9_995, "size": 6}), {})),
     "signed": (SkipReason.SIGNED, (match(), {"headers": (("Authorization", "AWS4-HMAC-SHA256 Credential=a"),)})),
@@ -83,6 +107,8 @@ DOUBTFUL: dict[str, tuple[SkipReason, Row]] = {
     ),
     "script_score": (SkipReason.CUSTOM_RANKING, ({"query": {"script_score": {"query": MATCH, "script": {}}}}, {})),
     "rescore": (SkipReason.CUSTOM_RANKING, (match(rescore={"query": {}}), {})),
+    "search pipeline": (SkipReason.SEARCH_PIPELINE, (match(), {"target": "/books/_search?search_pipeline=p"})),
+    "search pipeline in the body": (SkipReason.SEARCH_PIPELINE, (match(search_pipeline="p"), {})),
 }
 NO_TEXT: dict[str, Row] = {
     "match_all": ({"query": {"match_all": {}}}, {}),
@@ -131,6 +157,8 @@ def test_every_early_reason_has_a_row() -> None:
         SkipReason.ENGINE_ERROR,
         SkipReason.WIDENING_REFUSED,
         SkipReason.TOO_LARGE,
+        SkipReason.TEMPLATE,
+        SkipReason.ASYNC_SEARCH,
     }
     rows = {found for found, _ in [*IMPOSSIBLE.values(), *DOUBTFUL.values()]}
     assert set(SkipReason) == rows | later | {SkipReason.OFF, SkipReason.NO_FREE_TEXT}

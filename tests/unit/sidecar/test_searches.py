@@ -172,7 +172,7 @@ def test_markers_are_those_found_or_those_decided() -> None:
         1: Refused(call=None, error=SchedulerFull("full")),
         0: Refused(call=None, error=BadRerankRequest("bad")),
     }
-    found = Search(operation=Operation.MSEARCH, request=search(), decisions=decisions)
+    found = Search(operation=Operation.MSEARCH, original=search(), request=search(), decisions=decisions)
     assert ["skipped; reason=bad_request", "degraded; reason=scheduler_full"] == [str(m) for m in found.markers({})]
 
 

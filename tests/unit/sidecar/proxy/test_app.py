@@ -15,15 +15,18 @@ from connectors.base import Connector
 from connectors.relay import EngineFacts, EngineOptions, Relay, RelayConnector
 from sidecar.errors import ScorerLost
 from sidecar.pipeline import RerankingConnector
+from sidecar.policy import Policy
 from sidecar.proxy import app as proxy_app
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints, json_response
 from sidecar.proxy.listener import Address, listening
 from sidecar.scoring.base import Scorer
+from sidecar.types import RerankOptions
 from tests.unit.doubles import FailingScorer, ScriptedEngine, ScriptedScorer, match
 from tests.unit.raw_http import Answer, Script, Upstream, exchange, hang, in_turn, raw, reply, request, reset, upstream
 
 JSON_BODY = "Content-Type: application/json"
+ONCE = Policy(defaults=RerankOptions(fetch="once"))
 SEARCH_BODY = json.dumps(match()).encode()
 
 
@@ -64,7 +67,7 @@ async def reranked(script: Script, scorer: Scorer | None = None, **options: Any)
     async with upstream(script) as engine:
         relay = Relay([engine.url], EngineOptions(**options))
         async with RelayConnector(relay, EngineFacts(product="unknown")) as connector:
-            reranking = RerankingConnector(connector, scorer or ScriptedScorer())
+            reranking = RerankingConnector(connector, scorer or ScriptedScorer(), ONCE)
             async with serving(reranking) as port:
                 yield Proxy(port, engine)
 
@@ -410,7 +413,7 @@ async def test_an_engine_that_is_down_is_a_502(target: str, caplog: pytest.LogCa
     await server.wait_closed()
     with caplog.at_level(logging.WARNING):
         async with RelayConnector(Relay([url]), EngineFacts(product="unknown")) as connector:
-            reranking = RerankingConnector(connector, ScriptedScorer())
+            reranking = RerankingConnector(connector, ScriptedScorer(), ONCE)
             async with serving(reranking) as port:
                 answer = await exchange(port, request("POST", target, JSON_BODY, body=SEARCH_BODY))
     error = json.loads(answer.body)

@@ -1,0 +1,75 @@
+"""Steps 1 and 2 for a request: from its bytes to decisions, with what this connector knows.
+
+Law: a search is widened only for a scorer that can be asked; and a reranker of the engine's own is taken over only when
+it names us or the engine has refused it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from cachetools import TTLCache
+
+from connectors.base import Connector, SearchRequest, SearchResponse
+from sidecar import marker, native, searches, templates
+from sidecar.native import Native
+from sidecar.plan import Plan
+from sidecar.policy import Policy
+from sidecar.scorers import Scorers
+from sidecar.searches import Decision, Left, Refused, Search
+from sidecar.types import Operation, SkipReason
+
+BELIEVE_REFUSAL_FOR: Final = 3600.0
+"""Seconds after which an engine is asked again for a reranker that it refused: it may have been upgraded."""
+
+
+class Reader:
+    """Reads the requests of one connector."""
+
+    def __init__(self, engine: Connector, policy: Policy, scorers: Scorers) -> None:
+        """Decide by `policy`; exchanges will ask `engine`."""
+        self._engine = engine
+        self._policy = policy
+        self._scorers = scorers
+        self._refused: TTLCache[str, None] = TTLCache(1000, BELIEVE_REFUSAL_FOR)
+
+    def read(self, operation: Operation, request: SearchRequest) -> Search:
+        """Return the searches of a request with their decisions."""
+        search = searches.read(operation, request, self._policy, self._engine, self._is_ours)
+        return replace(
+            search, decisions={index: self._scorable(decision) for index, decision in search.decisions.items()}
+        )
+
+    async def read_template(self, operation: Operation, request: SearchRequest) -> Search:
+        """Return the searches that a templated request stands for; one that is left alone goes as its caller wrote it.
+
+        Raises:
+            EngineError: the engine does not answer.
+        """
+        rendered = await templates.render(self._engine, operation, request)
+        if rendered is None:
+            return searches.all_left(operation, request, SkipReason.TEMPLATE)
+        search = self.read(operation, rendered)
+        return replace(search, request=searches.without_our_headers(request)) if search.is_left_alone else search
+
+    def learn(self, search: Search, answer: SearchResponse) -> Search | None:
+        """Return the request read anew when the engine has refused its own reranker; else None."""
+        asked = search.natives
+        if not asked or not native.is_refused(answer):
+            return None
+        self._refused.update(dict.fromkeys(each.key for each in asked))
+        return self.read(search.operation, search.original)
+
+    def _is_ours(self, asked: Native) -> bool:
+        return asked.is_ours or asked.key in self._refused
+
+    def _scorable(self, decision: Decision) -> Decision:
+        if not isinstance(decision, Plan) or decision.is_beyond_window:
+            return decision
+        failure = self._scorers.failure(decision.options)
+        if failure is None:
+            return decision
+        if decision.options.on_failure == "error":
+            return Refused(call=decision.call, error=failure)
+        return Left(call=decision.call, marker=marker.degraded(failure))

@@ -1,0 +1,67 @@
+"""What is told about a request: the header `X-Rerank`, `Server-Timing`, one record per search, and the log.
+
+Law: every search leaves one marker and one record, whatever became of it. No query and no document is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from connectors.base import SearchResponse
+from sidecar import marker
+from sidecar.clock import Clock
+from sidecar.marker import Marker
+from sidecar.searches import Search
+from sidecar.types import Outcome, SearchRecord
+
+logger = logging.getLogger(__name__)
+
+Observe = Callable[[SearchRecord], None]
+
+
+def nobody(_: SearchRecord) -> None:
+    """Observe nothing."""
+
+
+class Reports:
+    """Tells callers, metrics and logs."""
+
+    def __init__(self, observe: Observe) -> None:
+        """Give every record to `observe`."""
+        self._observe = observe
+
+    def on(
+        self,
+        search: Search,
+        answer: SearchResponse,
+        found: Mapping[int, Marker] | None = None,
+        clock: Clock | None = None,
+    ) -> SearchResponse:
+        """Return the answer with its headers; `found` are the markers of searches that were tried."""
+        markers = search.markers(found or {})
+        clock = clock or Clock()
+        self.record(search, markers, clock)
+        headers = [(marker.HEADER, marker.header_value(markers))]
+        if clock.first_stage is not None:
+            timing = marker.server_timing(first_stage=clock.first_stage, rerank=clock.second_stage)
+            headers.append(("Server-Timing", timing))
+        return answer.with_headers(*headers)
+
+    def record(self, search: Search, markers: Sequence[Marker], clock: Clock) -> None:
+        """Record what became of each search of a request."""
+        for mark in markers:
+            if mark.outcome is Outcome.DEGRADED:
+                logger.warning("search_degraded reason=%s operation=%s", mark.reason, search.operation.value)
+            self._observe(
+                SearchRecord(
+                    operation=search.operation,
+                    outcome=mark.outcome,
+                    reason=mark.reason,
+                    candidates=mark.candidates or 0,
+                    window=mark.window or 0,
+                    model=mark.model,
+                    first_stage_seconds=clock.first_stage,
+                    second_stage_seconds=clock.second_stage,
+                )
+            )

@@ -1,0 +1,82 @@
+"""Search templates: the engine renders them, and what they stand for is read like any other search.
+
+Law: the rendered body is the engine's, byte for byte. What cannot be rendered is left alone, as it came.
+
+*Source:* `_search/template`, `_msearch/template` and `_render/template` of Elasticsearch 9.5 and OpenSearch 3.8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from connectors import json_bytes
+from connectors.base import Connector, SearchRequest, header, without_headers
+from connectors.json_bytes import find_member
+from sidecar.types import Operation
+
+_SUFFIX: Final = "/template"
+_FLAGS: Final = ("explain", "profile")
+"""Members beside the template that belong to the search."""
+
+
+async def render(engine: Connector, operation: Operation, request: SearchRequest) -> SearchRequest | None:
+    """Return the `_search` or `_msearch` that a templated request stands for, None where that cannot be told.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    try:
+        content = json_bytes.decode(request.content)
+        if operation is Operation.SEARCH:
+            body = await _rendered(engine, request, content)
+        else:
+            body = await _rendered_lines(engine, request, content)
+    except ValueError:
+        return None
+    path, mark, query = request.target.partition("?")
+    encoded = body.encode()
+    headers = without_headers(request.headers, "Content-Length", "Transfer-Encoding", "Content-Encoding")
+    return replace(
+        request,
+        method="POST",
+        target=path.rstrip("/").removesuffix(_SUFFIX) + mark + query,
+        headers=(*headers, ("Content-Length", str(len(encoded)))),
+        body=encoded,
+    )
+
+
+async def _rendered_lines(engine: Connector, request: SearchRequest, content: str) -> str:
+    lines = content.removesuffix("\n").split("\n")
+    if len(lines) % 2:
+        raise ValueError("header and template lines come in pairs")
+    bodies = await asyncio.gather(*(_rendered(engine, request, template) for template in lines[1::2]))
+    pairs = zip(lines[::2], bodies, strict=True)
+    return "".join(f"{head}\n{body.replace(chr(10), ' ')}\n" for head, body in pairs)
+
+
+async def _rendered(engine: Connector, request: SearchRequest, template: str) -> str:
+    """Return the body that a template stands for. Raises ValueError when the engine cannot say."""
+    members = json_bytes.scan_object(template)
+    answer = await engine.search(_render_request(request, template))
+    if answer.status != 200:
+        raise ValueError(f"the engine answered {answer.status}")
+    text = json_bytes.decode(answer.content)
+    output = find_member(json_bytes.scan_object(text), "template_output")
+    if output is None or not isinstance(output.value, dict):
+        raise ValueError("no template_output")
+    body = text[output.value_start : output.end]
+    given = {name: find_member(members, name) for name in _FLAGS if name not in output.value}
+    literals = {name: template[member.value_start : member.end] for name, member in given.items() if member is not None}
+    return json_bytes.splice(body, json_bytes.set_members(0, json_bytes.scan_object(body), literals))
+
+
+def _render_request(request: SearchRequest, template: str) -> SearchRequest:
+    body = template.encode()
+    headers = without_headers(
+        request.headers, "Content-Length", "Transfer-Encoding", "Content-Encoding", "Accept-Encoding", "Content-Type"
+    )
+    kind = (header(request.headers, "Content-Type") or "application/json").replace("x-ndjson", "json")
+    added = (("Content-Type", kind), ("Content-Length", str(len(body))))
+    return SearchRequest(method="POST", target="/_render/template", headers=(*headers, *added), body=body)
