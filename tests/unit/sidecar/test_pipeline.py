@@ -960,3 +960,215 @@ async def test_a_reranked_engine_is_an_engine() -> None:
     assert ["a", "bb", "ccc", "dddd"] == texts(await twice.search(search(match())))
     await connector.aclose()
     assert not engine.is_closed
+
+
+# --- heavy hits ---------------------------------------------------------------------------------------------
+
+
+async def test_heavy_hits_come_in_two_steps() -> None:
+    """First ids and text of the whole window, then the caller's own page; the answer is the same as from one step."""
+    request = search(match(size=2, **{"from": 1}))
+    engine = four()
+    twice = await reranking(engine, fetch="twice").search(request)
+    once = await reranking(four(), fetch="once").search(request)
+    assert without_ours(once) == without_ours(twice)
+    assert marker_of(once) == marker_of(twice)
+    first, second = engine.bodies
+    assert {**match(), "from": 0, "size": 100, "_source": False, "fields": ["text"]} == first
+    assert {"bool": {"filter": [{"ids": {"values": ["3", "2"]}}]}} == second["post_filter"]
+
+
+async def test_light_hits_come_in_one_step_once_they_are_known() -> None:
+    """The page of the first search tells."""
+    engine = four()
+    connector = reranking(engine, fetch="auto")
+    for _ in range(2):
+        answer = await connector.search(search(match()))
+        assert ["a", "bb", "ccc", "dddd"] == texts(answer)
+    assert 3 == len(engine.bodies)
+
+
+async def test_a_failing_second_stage_after_a_slim_search_costs_nothing() -> None:
+    """The caller's own request gives the caller's own page."""
+    engine, request = four(), search(match(size=2))
+    answer = await reranking(engine, FailingScorer(errors.ScorerLost("gone")), fetch="twice").search(request)
+    assert "degraded; reason=scorer_lost" == marker_of(answer)
+    assert without_ours(await direct(engine, request)) == without_ours(answer)
+    assert json.loads(request.body) == engine.bodies[-1]
+
+
+async def test_a_page_whose_hit_went_away_is_the_engines() -> None:
+    """Somebody deleted a document between the two steps."""
+
+    def lose(_: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+        if "post_filter" not in body:
+            return None
+        body["post_filter"]["bool"]["filter"][0]["ids"]["values"].remove("4")
+        return answer_with(four().render(body))
+
+    engine = four(override=lose)
+    answer = await reranking(engine, fetch="twice").search(search(match(size=2)))
+    assert "skipped; reason=widening_refused" == marker_of(answer)
+    assert ["dddd", "ccc"] == texts(answer)
+
+
+async def test_an_engine_that_dies_between_the_steps_is_an_error() -> None:
+    """In the engine's shape, with the status of a gateway."""
+
+    def die(_: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+        if "post_filter" in body:
+            raise EngineUnavailable("gone")
+        return None
+
+    answer = await reranking(four(override=die), fetch="twice").search(search(match()))
+    assert (502, "skipped; reason=engine_error") == (answer.status, marker_of(answer))
+
+
+async def test_items_of_an_msearch_come_in_two_steps_each() -> None:
+    """One request for all slim searches, then one for each page."""
+    engine = four()
+    answer = await reranking(engine, fetch="twice").msearch(msearch({}, match(), {}, match(size=1)))
+    pages = [[hit["_source"]["text"] for hit in item["hits"]["hits"]] for item in answer.json["responses"]]
+    assert [["a", "bb", "ccc", "dddd"], ["a"]] == pages
+    assert 3 == len(engine.msearches)
+
+
+# --- rankings that depend on size ---------------------------------------------------------------------------
+
+
+async def test_a_ranking_that_depends_on_size_is_reranked_within_its_page() -> None:
+    """The engine gets the caller's own search."""
+    engine = four()
+    knn = {"field": "v", "query_vector": [1], "k": 3}
+    answer = await reranking(engine).search(search(match(knn=knn, size=3)))
+    assert ["bb", "ccc", "dddd"] == texts(answer)
+    assert [match(knn=knn, size=3)] == engine.bodies
+    assert "applied; candidates=3; window=100; model=scripted" == marker_of(answer)
+
+
+# --- rerankers of the engine's own --------------------------------------------------------------------------
+
+
+def native_search(inference_id: str = "mine") -> SearchRequest:
+    """Return a search with Elastic's reranker."""
+    inner = {"standard": {"query": {"match": {"text": "blue sky"}}}}
+    settings = {"retriever": inner, "field": "text", "inference_id": inference_id, "inference_text": "why blue"}
+    return search({"retriever": {"text_similarity_reranker": settings}})
+
+
+def without_rerankers(_: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+    """Be an engine without rerankers."""
+    if "retriever" not in body and "ext" not in body:
+        return None
+    reason = "unknown retriever [text_similarity_reranker]" if "retriever" in body else "unknown field [rerank] in ext"
+    return answer_with(json.dumps({"error": {"reason": reason}, "status": 400}), 400)
+
+
+async def test_a_reranker_that_names_us_is_ours() -> None:
+    """The engine gets what is inside it, and the model the words that it says."""
+    engine, scorer = four(), ScriptedScorer()
+    answer = await reranking(engine, scorer).search(native_search("rerank-sidecar"))
+    assert ["a", "bb", "ccc", "dddd"] == texts(answer)
+    assert "applied; candidates=4; window=10; model=scripted" == marker_of(answer)
+    assert ["why blue"] == scorer.queries
+    assert [{"query": {"match": {"text": "blue sky"}}, "size": 10}] == engine.bodies
+
+
+async def test_a_reranker_that_the_engine_runs_is_the_engines() -> None:
+    """Its answer stands."""
+    engine = four()
+    answer = await reranking(engine).search(native_search())
+    assert "skipped; reason=native_rerank" == marker_of(answer)
+    assert ["dddd", "ccc", "bb", "a"] == texts(answer)
+
+
+@pytest.mark.parametrize(
+    "request_", [native_search(), search(match(ext={"rerank": {"query_context": {"query_text": "why blue"}}}))]
+)
+async def test_a_reranker_that_the_engine_refuses_is_ours(request_: SearchRequest) -> None:
+    """Which is learned once."""
+    engine, scorer = four(override=without_rerankers), ScriptedScorer()
+    connector = reranking(engine, scorer)
+    for _ in range(2):
+        answer = await connector.search(request_)
+        assert ["a", "bb", "ccc", "dddd"] == texts(answer)
+        assert marker_of(answer).startswith("applied; candidates=4")
+    assert ["why blue"] * 2 == scorer.queries
+    assert 3 == len(engine.bodies)
+
+
+async def test_a_relayed_reranker_that_the_engine_refuses_is_ours() -> None:
+    """By the other door."""
+    request = native_search()
+    answer = await relayed(reranking(four(override=without_rerankers)), "POST", request.target, request.body, request.headers)
+    assert ["a", "bb", "ccc", "dddd"] == texts(answer)
+
+
+async def test_another_error_of_a_search_with_a_reranker_stands() -> None:
+    """It is no refusal of the reranker."""
+    engine = four(override=lambda request, body: error_with(404))
+    answer = await reranking(engine).search(native_search())
+    assert (404, 1) == (answer.status, len(engine.bodies))
+
+
+async def test_a_reranker_of_ours_must_be_complete() -> None:
+    """Who names us gets our error."""
+    request = search({"retriever": {"text_similarity_reranker": {"inference_id": "rerank-sidecar"}}})
+    answer = await reranking(four()).search(request)
+    assert 400 == answer.status
+    assert "inference_text" in answer.json["error"]["reason"]
+
+
+# --- templates ----------------------------------------------------------------------------------------------
+
+
+def rendering(request: SearchRequest, _: dict[str, Any]) -> SearchResponse | None:
+    """Render every template to one search."""
+    if "_render/template" not in request.target:
+        return None
+    return answer_with(json.dumps({"template_output": match("why blue", size=3)}))
+
+
+async def test_a_templated_search_is_reranked() -> None:
+    """As the search that it stands for."""
+    engine, scorer = four(override=rendering), ScriptedScorer()
+    answer = await relayed(reranking(engine, scorer), "POST", "/books/_search/template", b'{"id":"mine"}', JSON)
+    assert ["a", "bb", "ccc"] == texts(answer)
+    assert ["why blue"] == scorer.queries
+
+
+async def test_a_templated_msearch_is_reranked() -> None:
+    """Item by item."""
+    body = b'{}\n{"id":"mine"}\n{}\n{"id":"mine"}\n'
+    answer = await relayed(reranking(four(override=rendering)), "POST", "/_msearch/template", body, JSON)
+    assert [3, 3] == [len(item["hits"]["hits"]) for item in answer.json["responses"]]
+    assert 2 == len(marker_of(answer).split(", "))
+
+
+@pytest.mark.parametrize("target", ["/books/_search/template", "/_msearch/template"])
+async def test_a_template_that_cannot_be_rendered_is_the_engines(target: str) -> None:
+    """With the caller's own bytes."""
+    engine = four(override=lambda request, body: error_with(404))
+    answer = await relayed(reranking(engine), "POST", target, b'{}\n{"id":"mine"}\n', (*JSON, *OURS))
+    assert "skipped; reason=template" == marker_of(answer)
+    assert [b'{}\n{"id":"mine"}\n'] == engine.relayed_bodies
+    assert JSON == engine.relayed[0].headers
+
+
+async def test_a_template_for_a_search_that_is_left_alone_is_the_engines() -> None:
+    """It goes as its caller wrote it."""
+
+    def sorted_one(request: SearchRequest, _: dict[str, Any]) -> SearchResponse | None:
+        return answer_with(json.dumps({"template_output": match(sort=["n"])}))
+
+    engine = four(override=sorted_one)
+    answer = await relayed(reranking(engine), "POST", "/books/_search/template", b'{"id":"mine"}', JSON)
+    assert "skipped; reason=sort" == marker_of(answer)
+    assert ["/books/_search/template"] == [request.target for request in engine.relayed]
+
+
+async def test_an_async_search_is_marked_and_left_alone() -> None:
+    """Its answer comes later."""
+    engine = four()
+    answer = await relayed(reranking(engine), "POST", "/books/_async_search", b"{}", JSON)
+    assert "skipped; reason=async_search" == marker_of(answer)

@@ -1,0 +1,193 @@
+"""The engines' own rerankers: what is read from them, and what is left when they are taken out."""
+
+import json
+from typing import Any
+
+import pytest
+
+from connectors.base import SearchResponse
+from sidecar.native import DEFAULT_INFERENCE_ID, OUR_INFERENCE_ID, Native, find, is_refused, unwrap
+from sidecar.types import RerankOptions
+from tests.unit.doubles import answer_with, call, match
+
+STANDARD = {"standard": {"query": {"match": {"text": "blue sky"}}}}
+
+
+def reranker(inner: Any = STANDARD, **settings: Any) -> dict[str, Any]:
+    """Return a search with a reranker around a retriever."""
+    given = {"retriever": inner, "field": "text", "inference_text": "why blue", **settings}
+    return {"retriever": {"text_similarity_reranker": given}}
+
+
+def context(**settings: Any) -> dict[str, Any]:
+    """Return a search with OpenSearch's query context."""
+    return {"query": {"match": {"text": "blue sky"}}, "ext": {"rerank": {"query_context": settings}}}
+
+
+def found(body: dict[str, Any]) -> Native:
+    """Return the reranker of a search that has one."""
+    native = find(call(body))
+    assert native is not None
+    return native
+
+
+# --- text_similarity_reranker -------------------------------------------------------------------------------
+
+
+def test_what_a_retriever_says_becomes_options() -> None:
+    """Its text, field, window and threshold; a template of the operator's gives way."""
+    native = found(reranker(inference_id="mine", rank_window_size=30, min_score=0.5))
+    assert ("text_similarity_reranker/mine", False, True) == (native.key, native.is_ours, native.is_complete)
+    options = native.options(RerankOptions(template="{title}", fields=("title",), window=100))
+    assert ("why blue", ("text",), None, 30, 0.5, True) == (
+        options.query_text,
+        options.fields,
+        options.template,
+        options.window,
+        options.min_score,
+        options.insist,
+    )
+
+
+def test_the_defaults_are_elastics() -> None:
+    """Ten candidates, and the endpoint that comes with the product."""
+    native = found(reranker())
+    assert (10, f"text_similarity_reranker/{DEFAULT_INFERENCE_ID}") == (native.window, native.key)
+    assert found(reranker(inference_id=OUR_INFERENCE_ID)).is_ours
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        reranker(field=None),
+        reranker(inference_text=5),
+        reranker(inner=[]),
+        reranker(rank_window_size="many"),
+        reranker(min_score=-1),
+        context(),
+        context(query_text=5),
+        context(query_text_path="query.match.nothing"),
+        context(query_text_path="query.match"),
+    ],
+)
+def test_a_reranker_that_lacks_something_is_not_complete(body: dict[str, Any]) -> None:
+    """The engine will say so."""
+    assert not found(body).is_complete
+
+
+@pytest.mark.parametrize(
+    "body", [match(), {"retriever": STANDARD}, {"retriever": "x"}, match(ext={"rerank": {"window": 5}}), match(ext=5)]
+)
+def test_other_searches_have_none(body: dict[str, Any]) -> None:
+    """Ours is not theirs."""
+    assert find(call(body)) is None
+
+
+def test_a_standard_retriever_becomes_the_search() -> None:
+    """With its filters, and in place of the reranker, so that any engine can run it."""
+    inner = {"standard": {"query": {"match_all": {}}, "filter": [{"term": {"a": 1}}], "min_score": 2}}
+    body = {"size": 3, **reranker(inner, filter={"term": {"b": 2}}), "_source": False}
+    left = unwrap(call(body))
+    filters = [{"term": {"b": 2}}, {"term": {"a": 1}}]
+    assert {
+        "size": 3,
+        "query": {"bool": {"must": {"match_all": {}}, "filter": filters}},
+        "min_score": 2,
+        "_source": False,
+    } == json.loads(left.text)
+
+
+def test_what_is_inside_keeps_its_bytes() -> None:
+    """Numbers and spacing of the query are the caller's."""
+    text = (
+        '{"retriever":{"text_similarity_reranker":{"field":"text","inference_text":"x","retriever":'
+        '{"standard":{"query":{ "match":{"text" : {"query":"a","boost":1E+2}}}}}}},"size":5}'
+    )
+    assert '{"query":{ "match":{"text" : {"query":"a","boost":1E+2}}},"size":5}' == unwrap(call(text)).text
+
+
+@pytest.mark.parametrize(
+    ("post_filter", "expected"),
+    [
+        ({}, {"bool": {"filter": [{"term": {"b": 2}}]}}),
+        ({"post_filter": {"term": {"c": 3}}}, {"bool": {"filter": [{"term": {"c": 3}}, {"term": {"b": 2}}]}}),
+    ],
+)
+def test_another_retriever_stays_one(post_filter: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Its reranker's filter comes after it."""
+    inner = {"knn": {"field": "v", "query_vector": [1], "k": 5, "num_candidates": 10}}
+    left = unwrap(call({**reranker(inner, filter={"term": {"b": 2}}), **post_filter}))
+    assert {"retriever": inner, "post_filter": expected} == json.loads(left.text)
+
+
+# --- query_context ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (context(query_text="why blue"), "why blue"),
+        (context(query_text_path="query.match.text.query"), "blue sky"),
+        (
+            {**context(query_text_path="query.match.text.query"), "query": {"match": {"text": {"query": "long"}}}},
+            "long",
+        ),
+        (
+            {
+                **context(query_text_path="query.bool.must.0.match.a.b.query"),
+                "query": {"bool": {"must": [{"match": {"a.b": "dotted"}}]}},
+            },
+            "dotted",
+        ),
+    ],
+)
+def test_a_query_context_gives_the_words(body: dict[str, Any], words: str) -> None:
+    """Or the way to them; the short form of a clause is read as its long one, as OpenSearch does."""
+    native = found(body)
+    assert (words, "query_context") == (native.query_text, native.key)
+    options = native.options(RerankOptions(fields=("title",), window=50))
+    assert (("title",), 50, True) == (options.fields, options.window, options.insist)
+
+
+def test_a_query_context_is_taken_out() -> None:
+    """With nothing left behind."""
+    assert {"query": {"match": {"text": "blue sky"}}} == json.loads(unwrap(call(context(query_text="x"))).text)
+
+
+# --- refusals -----------------------------------------------------------------------------------------------
+
+REFUSALS = {
+    "Elasticsearch without inference": (400, "unknown retriever [text_similarity_reranker]"),
+    "OpenSearch": (400, "Unknown key for a START_OBJECT in [retriever]."),
+    "a licence": (403, "current license is non-compliant for [text_similarity_reranker]"),
+    "no endpoint": (404, "Inference endpoint not found [.rerank-v1-elasticsearch]"),
+    "ext": (400, "unknown named object category [org.opensearch.search.SearchExtBuilder]"),
+    "ext with other plugins": (400, "[1:50] [ext] unknown field [rerank]"),
+}
+
+
+def error(status: int, reason: str) -> SearchResponse:
+    """Return an engine's error."""
+    return answer_with(json.dumps({"error": {"type": "x", "reason": reason}, "status": status}), status)
+
+
+@pytest.mark.parametrize(("status", "reason"), REFUSALS.values(), ids=REFUSALS)
+def test_what_engines_say_of_a_reranker_that_they_cannot_run(status: int, reason: str) -> None:
+    """Then we run it."""
+    assert is_refused(error(status, reason))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(404, "no such index [books]"),
+        error(400, "unknown query [mtch]"),
+        error(429, "text_similarity_reranker queue is full"),
+        error(500, "text_similarity_reranker failed"),
+        answer_with('{"hits":{"hits":[{"_source":{"a":"text_similarity_reranker"}}]}}'),
+        SearchResponse(status=400, headers=(("Content-Encoding", "gzip"),), body=b"no gzip"),
+    ],
+)
+def test_other_errors_are_no_refusals(answer: SearchResponse) -> None:
+    """They stand."""
+    assert not is_refused(answer)
