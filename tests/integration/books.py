@@ -56,6 +56,19 @@ def book(n: int) -> bytes:
     return text[:-1] + b' ,  "exotic":' + ODD_JSON + b" }"
 
 
+def texts_of(*paths: str) -> dict[str, str]:
+    """Return by `_id` the text that a model sees of these fields of the library."""
+    documents = [json.loads(book(n)) for n in range(BOOKS)]
+    return {str(n): " ".join(text_at(document, path) for path in paths) for n, document in enumerate(documents)}
+
+
+def text_at(document: Any, path: str) -> str:
+    """Return what stands at a dotted path, the elements of arrays joined by spaces."""
+    for name in path.split("."):
+        document = [element[name] for element in document] if isinstance(document, list) else document[name]
+    return " ".join(document) if isinstance(document, list) else str(document)
+
+
 def put_library(engine_url: str, index: str) -> None:
     """Create the index and fill it; it can be searched when this returns."""
     call(engine_url, "PUT", f"/{index}", MAPPING)

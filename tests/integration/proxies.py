@@ -42,6 +42,17 @@ class ShortestFirst:
         """Do nothing."""
 
 
+class LastFirst(ShortestFirst):
+    """A scorer that turns the engine's order round, whatever the texts are. Remembers what it was asked."""
+
+    whole_window = True
+
+    async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
+        """Return scores that rise with the position."""
+        await super().score(query, texts, deadline=deadline)
+        return [position / 100 for position in range(len(texts))]
+
+
 @asynccontextmanager
 async def proxied(
     engine_url: str,

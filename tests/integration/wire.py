@@ -141,7 +141,7 @@ def _chunks(rest: bytes) -> Iterator[bytes]:
         rest = rest[length + 2 :]
 
 
-_TOOK = re.compile(rb'("took"\s*:\s*)\d+')
+_TOOK = re.compile(rb'("?\btook"?\s*:\s*)\d+')  # in YAML, too
 
 
 def untimed(body: bytes) -> bytes:
