@@ -35,8 +35,12 @@ def template_fields(template: str) -> tuple[str, ...]:
 
 def field_text(hit: Hit, field: str) -> str:
     """Return the strings of one field joined by spaces, "" when there are none."""
+    return " ".join(_values(hit, field))
+
+
+def _values(hit: Hit, field: str) -> list[str]:
     values = list(_strings(hit.fields, field)) or list(_strings(hit.source, field))
-    return " ".join(value.strip() for value in values if value.strip())
+    return [value.strip() for value in values if value.strip()]
 
 
 def affordable(candidates: Sequence[Candidate], query: str, *, token_budget: int | None, max_length: int) -> int:
@@ -57,11 +61,11 @@ def _tokens(text: str) -> int:
 
 
 def _text(hit: Hit, fields: Sequence[str], template: str | None) -> str:
+    if template is None:  # a copy_to target repeats what other fields have
+        return " ".join(dict.fromkeys(value for field in fields for value in _values(hit, field)))
     texts = {field: field_text(hit, field) for field in fields}
     if not any(texts.values()):
         return ""
-    if template is None:
-        return " ".join(text for text in texts.values() if text)
     return _PLACEHOLDER.sub(lambda match: texts.get(match[1], ""), template).strip()
 
 

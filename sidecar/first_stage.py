@@ -174,6 +174,7 @@ async def run(
             weights.learn(plan, stage.answer.hits)
         stages[index] = stage
     stages |= await _ask_for_missing_text(stages, exchange, text_fields)
+    stages |= {index: await _with_copied_text(stage, text_fields) for index, stage in stages.items()}
     return stages | await _ask_as_written(plans, stages, exchange)
 
 
@@ -197,7 +198,7 @@ def _asker(exchange: Exchange, index: int) -> Ask:
 def _read(
     plan: Plan, reply: Reply, fields: tuple[str, ...], extra: tuple[str, ...], ask: Ask, *, is_widened: bool
 ) -> FirstStage | Unusable:
-    if reply.status >= 500 or (reply.status != 200 and not is_widened):
+    if reply.status > 500 or (reply.status != 200 and not is_widened):  # a 500 may be for what we added
         return Unusable(reply=reply, reason=SkipReason.ENGINE_ERROR)
     if reply.status != 200:
         return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED, is_widened=True)
@@ -236,6 +237,26 @@ async def _ask_for_missing_text(
                 text_fields.learn(stage.plan, field, is_outside_source=field not in still_empty)
         found[index] = second
     return found
+
+
+async def _with_copied_text(stage: FirstStage | Unusable, text_fields: TextFields) -> FirstStage | Unusable:
+    """Read the sources of fields that are still empty: what an engine copies to a field it may not give back."""
+    if isinstance(stage, Unusable) or stage.plan.is_beyond_window or not stage.answer.hits:
+        return stage
+    sources = await text_fields.copied_from(stage.plan, _empty_fields(stage))
+    if not sources:
+        return stage
+    fields = tuple(dict.fromkeys(each for field in stage.fields for each in sources.get(field, (field,))))
+    if stage.plan.has_whole_source and not stage.is_slim:
+        return replace(stage, fields=fields)
+    added = (*stage.extra_fields, *(field for field in fields if field not in stage.fields))
+    call = two_steps.slim(stage.plan, fields) if stage.is_slim else widen(stage.plan, added)
+    try:
+        second = _read(stage.plan, await stage.ask(call), fields, added, stage.ask, is_widened=True)
+    except EngineError as error:
+        logger.warning("copied_text_not_asked_for error=%s", error)
+        return stage
+    return replace(second, is_slim=stage.is_slim) if isinstance(second, FirstStage) else second
 
 
 def _empty_fields(stage: FirstStage) -> list[str]:

@@ -48,6 +48,8 @@ def parse(request: SearchRequest) -> list[Item]:
     if wants_other_format(request):
         raise NotJson
     lines = _split(json_bytes.decode(request.content))
+    if lines and not lines[-1].rstrip(" \t").endswith("\n"):
+        raise ValueError("an _msearch body ends with a line end")
     if len(lines) % 2:
         raise ValueError("an _msearch body has an even number of lines")
     return [_item(request, lines[i], lines[i + 1]) for i in range(0, len(lines), 2)]

@@ -171,9 +171,10 @@ _TITLES: Final = frozenset({"title", "name", "headline", "heading", "subject", "
 
 
 def title_first(fields: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `fields` in their order, one that is named like a title in front."""
-    titles = [field for field in fields if any(part in _TITLES for part in field.lower().split("."))]
-    return tuple(dict.fromkeys((*titles[:1], *fields)))
+    """Return `fields` in their order, one that is named like a title in front: of several the least nested."""
+    titles = [field for field in fields if _TITLES & set(field.lower().split("."))]
+    first = [min(titles, key=lambda field: field.count("."))] if titles else []
+    return tuple(dict.fromkeys((*first, *fields)))
 
 
 def _without_headers(call: SearchCall) -> SearchCall:
@@ -293,7 +294,7 @@ _IMPOSSIBLE: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] 
 """What cannot be reranked however much the caller wants it."""
 
 _SIZE_DEPENDENT: Final[tuple[Callable[[SearchCall], bool], ...]] = (
-    lambda call: call.has_body("knn", "rank", "sub_searches"),
+    lambda call: call.has_body("knn", "rank", "sub_searches", "terminate_after") or call.has_param("terminate_after"),
     _has_pipeline,
 )
 """Searches whose ranking depends on how many hits are asked for; what a search pipeline does nobody knows."""

@@ -140,7 +140,18 @@ def tail_page(answer: Answer, plan: Plan, extra_fields: Sequence[str] = ()) -> s
     `answer` holds that page alone. With `min_score` the page is empty: nothing on it was scored.
     """
     hits = () if plan.options.min_score is not None else answer.hits
-    page = [_hit_text(answer.text, hit, plan, extra_fields, score=tail_score(plan.offset + hit.rank)) for hit in hits]
+    places = [Placed(rank=plan.offset + hit.rank, score=tail_score(plan.offset + hit.rank)) for hit in hits]
+    page = [
+        _hit_text(
+            answer.text,
+            hit,
+            plan,
+            extra_fields,
+            score=place.score,
+            explanation=explanation(place, place.rank) if plan.options.explain else None,
+        )
+        for hit, place in zip(hits, places, strict=True)
+    ]
     has_scores = answer.max_score is not None and answer.max_score.value is not None
     return _render(answer, page, max_score=repr(HIGHEST_SCORE) if has_scores else None)
 

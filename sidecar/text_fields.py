@@ -1,8 +1,8 @@
 """Which fields hold the text, where the query does not say, and where the engine keeps them.
 
-Two things cannot be read from a search: what `*` or a missing field list stands for (the index's text fields, asked
-once with `_field_caps` under the caller's own rights), and whether a field is in `_source` (a `copy_to` target is
-not). Both are learned and forgotten after a while.
+Three things cannot be read from a search: what `*` or a missing field list stands for (the index's text fields, asked
+once with `_field_caps` under the caller's own rights), whether a field is in `_source` (a `copy_to` target is not), and
+from which fields such a target has its text (in the mapping). They are learned and forgotten after a while.
 
 Law: what is learned under one caller's credentials is used for these credentials alone.
 """
@@ -10,7 +10,7 @@ Law: what is learned under one caller's credentials is used for these credential
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import Any, Final
@@ -36,10 +36,27 @@ class TextFields:
         """Ask `engine` when something has to be learned."""
         self._engine = engine
         self._names: TTLCache[tuple[str, ...], tuple[str, ...]] = TTLCache(_REMEMBERED, FORGET_AFTER)
+        self._copied: TTLCache[tuple[str, str, str], tuple[str, ...]] = TTLCache(_REMEMBERED, FORGET_AFTER)
         self._outside_source: TTLCache[tuple[str, str, str], bool] = TTLCache(_REMEMBERED, FORGET_AFTER)
 
     async def resolve(self, plan: Plan) -> tuple[str, ...]:
-        """Return the plan's fields with patterns replaced by the text fields that they match."""
+        """Return the plan's fields: patterns as the text fields that they match, copies as what they are made of."""
+        fields = await self._matching(plan)
+        return tuple(
+            dict.fromkeys(each for field in fields for each in self._copied.get(self._key(plan, field)) or (field,))
+        )
+
+    async def copied_from(self, plan: Plan, fields: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return the fields from which the mapping copies text to each of `fields`; others are left out."""
+        unknown = [field for field in fields if self._key(plan, field) not in self._copied]
+        if unknown:
+            copied = await self._copies(plan)
+            for field in unknown:
+                self._copied[self._key(plan, field)] = copied.get(field, ())
+        found = {field: self._copied.get(self._key(plan, field), ()) for field in fields}
+        return {field: sources for field, sources in found.items() if sources}
+
+    async def _matching(self, plan: Plan) -> tuple[str, ...]:
         if not any("*" in field for field in plan.fields):
             return plan.fields
         key = (_caller(plan), plan.call.index, *plan.fields)
@@ -74,20 +91,44 @@ class TextFields:
 
     async def _text_fields(self, plan: Plan) -> tuple[str, ...]:
         try:
-            answer = await self._engine.search(_field_caps_request(plan))
+            answer = await self._engine.search(_question(plan, "_field_caps?fields=*"))
             caps = answer.json["fields"] if answer.status == 200 else {}
         except (EngineError, ValueError, TypeError, KeyError):
             return ()
         return _parents_of_text(caps) if isinstance(caps, dict) else ()
 
+    async def _copies(self, plan: Plan) -> dict[str, tuple[str, ...]]:
+        try:
+            answer = await self._engine.search(_question(plan, "_mapping"))
+            indices = answer.json.values() if answer.status == 200 else ()
+            return _copies([index["mappings"] for index in indices])
+        except (EngineError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
 
-def _field_caps_request(plan: Plan) -> SearchRequest:
+
+def _question(plan: Plan, api: str) -> SearchRequest:
+    """Return a request about the plan's indices, under the caller's own rights."""
     index = urllib.parse.quote(plan.call.index, safe=",*")
     return SearchRequest(
-        method="GET",
-        target=f"/{index}/_field_caps?fields=*" if index else "/_field_caps?fields=*",
-        headers=_own_headers(plan.call.headers),
+        method="GET", target=f"/{index}/{api}" if index else f"/{api}", headers=_own_headers(plan.call.headers)
     )
+
+
+def _copies(mappings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the sources of every `copy_to` target of some mappings."""
+    found: dict[str, list[str]] = {}
+    for mapping in mappings:
+        for path, definition in _properties(mapping.get("properties"), ""):
+            targets = definition.get("copy_to") or ()
+            for target in [targets] if isinstance(targets, str) else targets:
+                found.setdefault(target, []).append(path)
+    return {target: title_first(tuple(dict.fromkeys(sources))) for target, sources in found.items()}
+
+
+def _properties(properties: Any, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, definition in (properties or {}).items():
+        yield f"{prefix}{name}", definition
+        yield from _properties(definition.get("properties"), f"{prefix}{name}.")
 
 
 def _own_headers(headers: Headers) -> Headers:
@@ -98,8 +139,8 @@ def _own_headers(headers: Headers) -> Headers:
 
 
 def _parents_of_text(caps: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of text fields, multi-fields as their parents, in the engine's order."""
-    names = [_parent(name, caps) for name, types in caps.items() if _TEXT_TYPES & set(types)]
+    """Return the names of text fields, multi-fields as their parents, in alphabetical order: engines have none."""
+    names = [_parent(name, caps) for name, types in sorted(caps.items()) if _TEXT_TYPES & set(types)]
     return tuple(dict.fromkeys(name for name in names if not name.startswith("_")))
 
 

@@ -104,7 +104,7 @@ def page(plan: Plan, hits: Sequence[Hit]) -> SearchCall:
     only = _only(hits)
     filters = [only] if own is None else [call.text[own.value_start : own.end], only]
     literal = f'{{"bool":{{"filter":[{",".join(filters)}]}}}}'
-    text = call.text
+    text = call.text if call.text.strip() else "{}"
     brace = json_bytes.skip_whitespace(text, 0)
     edits = json_bytes.set_members(brace, list(call.members), {"post_filter": literal})
     return call.with_text(json_bytes.splice(text, edits)).with_settings({"from": 0, "size": len(hits)})

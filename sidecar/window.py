@@ -29,6 +29,8 @@ class Window:
     length: int
     #: those with text, which are scored
     candidates: tuple[Candidate, ...]
+    #: hits that the first stage was asked for
+    asked: int
     #: candidates scored at most, as configured
     limit: int
     #: the budget, where it cut the window
@@ -41,7 +43,7 @@ class Window:
 
     def reason_not_to_score(self, options: RerankOptions) -> SkipReason | None:
         """Return why scoring would change nothing, or None."""
-        if self.fetched == 0 or (self.fetched == 1 and options.min_score is None):
+        if self.fetched == 0 or (self.fetched == 1 < self.asked and options.min_score is None):
             return SkipReason.FEW_HITS
         return None if self.candidates else SkipReason.NO_TEXT_FIELD
 
@@ -71,6 +73,7 @@ def effective_window(plan: Plan, candidates: Sequence[Candidate], facts: ModelFa
     length = affordable(prefix, plan.query, token_budget=budget, max_length=facts.max_length)
     return Window(
         fetched=len(candidates),
+        asked=plan.fetched,
         length=length,
         candidates=tuple(candidate for candidate in prefix[:length] if candidate.text),
         limit=limit,

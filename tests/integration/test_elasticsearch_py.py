@@ -107,6 +107,7 @@ RERANKED: dict[str, tuple[Call, list[str]]] = {
         BODY_ORDER,
     ),
     "pretty": (lambda c, i: c.search(index=i, query=TEA, size=BOOKS, pretty=True, human=True), BODY_ORDER),
+    "retriever": (lambda c, i: c.search(index=i, retriever={"standard": {"query": TEA}}, size=BOOKS), BODY_ORDER),
     "options": (lambda c, i: c.options(opaque_id="a").search(index=i, query=TEA, size=BOOKS), BODY_ORDER),
     "an older client's version of the API": (
         lambda c, i: c.options(headers=VERSION_8).search(index=i, query=TEA, size=BOOKS),
@@ -272,7 +273,6 @@ SAME: dict[str, Call] = {
     "search: a filter": lambda c, i: c.search(index=i, query={"term": {"shelf": "shelf-1"}}, size=BOOKS),
     "search: collapsed": lambda c, i: c.search(index=i, query=TEA, collapse={"field": "shelf"}),
     "search: filter_path": lambda c, i: c.search(index=i, query=TEA, filter_path=["hits.hits._id", "hits.total"]),
-    "search: retriever": lambda c, i: c.search(index=i, retriever={"standard": {"query": TEA}}),
     "search: scroll": scroll,
     "search: point in time": point_in_time,
     "search: point in time by score": point_in_time_by_score_and_number,

@@ -187,33 +187,37 @@ CASES: Mapping[str, Case] = {
     ),
     "beyond the result window": impossible(SkipReason.BEYOND_RESULT_WINDOW, more={"from": 9_999, "size": 10}),
     # --- rankings that depend on size
-    "knn": impossible(SkipReason.SIZE_DEPENDENT, more={"knn": {"field": "v", "query_vector": [1, 2], "k": 3}}),
+    "knn": impossible(
+        SkipReason.SIZE_DEPENDENT, more={"knn": {"field": "v", "query_vector": [1, 2], "k": 3}, "from": 1}
+    ),
     "knn clause": impossible(
-        SkipReason.SIZE_DEPENDENT, query={"bool": {"should": [TEA, {"knn": {"field": "v", "query_vector": [1, 2]}}]}}
+        SkipReason.SIZE_DEPENDENT,
+        query={"bool": {"should": [TEA, {"knn": {"field": "v", "query_vector": [1, 2]}}]}},
+        parameters="?from=1",
     ),
-    "hybrid clause": impossible(SkipReason.SIZE_DEPENDENT, query={"hybrid": {"queries": [TEA]}}),
-    "standard retriever": impossible(SkipReason.SIZE_DEPENDENT, body=json.dumps({"retriever": STANDARD}).encode()),
+    "hybrid clause": impossible(SkipReason.SIZE_DEPENDENT, query={"hybrid": {"queries": [TEA]}}, more={"from": 1}),
     "rrf retriever": impossible(
-        SkipReason.SIZE_DEPENDENT, more={"retriever": {"rrf": {"retrievers": [STANDARD, STANDARD]}}}
+        SkipReason.SIZE_DEPENDENT,
+        body=json.dumps({"retriever": {"rrf": {"retrievers": [STANDARD, STANDARD]}}, "from": 1}).encode(),
     ),
+    "terminate_after": impossible(SkipReason.SIZE_DEPENDENT, more={"terminate_after": 100, "from": 1}),
     # --- the engine's own rerankers
     "text_similarity_reranker": impossible(
         SkipReason.NATIVE_RERANK,
         body=json.dumps(
-            {
-                "retriever": {
-                    "text_similarity_reranker": {"retriever": STANDARD, "field": "body", "inference_text": "tea"}
-                }
-            }
+            {"retriever": {"text_similarity_reranker": {"retriever": STANDARD, "inference_text": "tea"}}}
         ).encode(),
     ),
-    "query_context": impossible(
-        SkipReason.NATIVE_RERANK, more={"ext": {"rerank": {"query_context": {"query_text": "tea"}}}}
+    "query_context": impossible(SkipReason.NATIVE_RERANK, more={"ext": {"rerank": {"query_context": {}}}}),
+    "search pipeline": Case(reason=SkipReason.SEARCH_PIPELINE, query=TEA, parameters="?search_pipeline=_none"),
+    "search pipeline in the body": Case(
+        reason=SkipReason.SEARCH_PIPELINE, query=TEA, more={"search_pipeline": {"request_processors": []}}
     ),
-    "search pipeline": impossible(SkipReason.SEARCH_PIPELINE, parameters="?search_pipeline=_none"),
-    "search pipeline in the body": impossible(
-        SkipReason.SEARCH_PIPELINE, more={"search_pipeline": {"request_processors": []}}
+    # --- other ways to search
+    "a template that is not there": impossible(
+        SkipReason.TEMPLATE, path="/{}/_search/template", body=b'{"id": "missing", "params": {}}'
     ),
+    "async search": impossible(SkipReason.ASYNC_SEARCH, path="/{}/_async_search"),
     # --- who asks, and for what
     "system index": Case(reason=SkipReason.SYSTEM_INDEX, query=TEA, path="/.alias-of-{}/_search"),
     "system index in a list": Case(reason=SkipReason.SYSTEM_INDEX, query=TEA, path="/{},.alias-of-{}/_search"),

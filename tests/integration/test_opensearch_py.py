@@ -23,6 +23,7 @@ TEA: dict[str, Any] = {"match": {"body": "tea"}}
 ALL_TEA: dict[str, Any] = {"query": TEA, "size": BOOKS}
 BY_NUMBER = [{"n": "asc"}]
 SHELVES = {"shelves": {"terms": {"field": "shelf"}, "aggs": {"price": {"avg": {"field": "price"}}}}}
+TEMPLATE = {"source": {"query": {"match": {"body": "{{words}}"}}, "size": BOOKS}, "params": {"words": "tea"}}
 NEW_INDEX: dict[str, Any] = {
     "settings": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "20ms"},
     "mappings": {"properties": {"title": {"type": "text"}, "n": {"type": "integer"}}},
@@ -119,6 +120,11 @@ RERANKED: dict[str, tuple[Call, list[str]]] = {
         BODY_ORDER,
     ),
     "http": (lambda c, i: c.http.post(f"/{i}/_search", body=ALL_TEA), BODY_ORDER),
+    "search_template": (lambda c, i: c.search_template(index=i, body=TEMPLATE), BODY_ORDER),
+    "msearch_template": (
+        lambda c, i: c.msearch_template(index=i, body=[{}, TEMPLATE])["responses"][0],
+        BODY_ORDER,
+    ),
 }
 
 
@@ -268,11 +274,11 @@ SAME: dict[str, Call] = {
     "search: scroll": scroll,
     "search: point in time": point_in_time,
     "scan": lambda c, i: scan(c, index=i, query={"query": TEA}, size=7, preserve_order=True),
-    "search_template": lambda c, i: c.search_template(
-        index=i, body={"source": {"query": TEA, "size": "{{n}}"}, "params": {"n": 3}}
+    "search_template: sorted": lambda c, i: c.search_template(
+        index=i, body={"source": {"query": TEA, "sort": "{{by}}"}, "params": {"by": "n"}}
     ),
-    "msearch_template": lambda c, i: c.msearch_template(
-        index=i, body=[{}, {"source": {"query": TEA, "size": "{{n}}"}, "params": {"n": 3}}]
+    "msearch_template: sorted": lambda c, i: c.msearch_template(
+        index=i, body=[{}, {"source": {"query": TEA, "sort": "{{by}}"}, "params": {"by": "n"}}]
     ),
     "render_search_template": lambda c, _: c.render_search_template(
         body={"source": {"size": "{{n}}"}, "params": {"n": 3}}

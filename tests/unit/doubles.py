@@ -103,6 +103,9 @@ Override = Callable[[SearchRequest, Json], SearchResponse | None]
 """Looks at a search and its body and answers in the engine's place, or does not."""
 
 
+ABOUT_FIELDS = ("_field_caps", "_mapping")
+
+
 class ScriptedEngine:
     """A Connector over a ranked list of documents, which matches every query with all of them."""
 
@@ -116,22 +119,24 @@ class ScriptedEngine:
         self.relayed: list[RelayRequest] = []
         self.relayed_bodies: list[bytes] = []
         self.field_caps: Json = {"text": {"text": {}}, "_id": {"_id": {}}}
+        self.mapping: Json = {}
         self.is_closed = False
 
     name = "scripted engine"
 
     @property
     def bodies(self) -> list[Json]:
-        """The parsed bodies of the searches, in the order they came; `_field_caps` left out."""
-        return [
-            json.loads(request.content or b"{}") for request in self.searches if "_field_caps" not in request.target
-        ]
+        """The parsed bodies of the searches, in the order they came; questions about fields left out."""
+        asked = (request for request in self.searches if not any(api in request.target for api in ABOUT_FIELDS))
+        return [json.loads(request.content or b"{}") for request in asked]
 
     async def search(self, request: SearchRequest) -> SearchResponse:
-        """Answer `_search`, and `_field_caps`."""
+        """Answer `_search`, and questions about fields."""
         self.searches.append(request)
         if "_field_caps" in request.target:
             return answer_with(json.dumps({"fields": self.field_caps}))
+        if "_mapping" in request.target:
+            return answer_with(json.dumps({"books": {"mappings": self.mapping}}))
         text = request.content.decode() or request.param("source") or "{}"
         body = json.loads(text) if text.strip() else {}
         for name in ("from", "size"):

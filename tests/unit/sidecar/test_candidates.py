@@ -141,3 +141,10 @@ def test_a_larger_budget_never_takes_less(texts: list[str], one: int, other: int
     assert with_small <= affordable(found, "q", token_budget=large, max_length=50)
     longer = affordable([*found, Candidate(rank=99, score=None, text="more")], "q", token_budget=small, max_length=50)
     assert longer in (with_small, with_small + 1) or not found
+
+
+def test_a_value_that_several_fields_have_stands_once() -> None:
+    """A copy_to target repeats the others."""
+    hit = Hit(rank=1, value={"_source": {"title": "a", "body": "b"}, "fields": {"all": ["a", "b", "c"]}})
+    (candidate,) = extract([hit], ("title", "body", "all"))
+    assert candidate.text == "a b c"

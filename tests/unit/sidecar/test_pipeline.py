@@ -606,7 +606,9 @@ async def test_a_field_that_is_nowhere_is_asked_for_once() -> None:
     for _ in range(3):
         answer = await connector.search(search(body))
         assert ["a", "bb", "ccc", "dddd"] == texts(answer)
-    assert [None, ["gone"], None, None] == [body.get("fields") for body in engine.bodies]
+    asked = [json.loads(request.content or b"{}") for request in engine.searches if "_mapping" not in request.target]
+    assert [None, ["gone"], None, None] == [body.get("fields") for body in asked]
+    assert 1 == len([request for request in engine.searches if "_mapping" in request.target])
 
 
 async def test_the_first_answer_stands_when_asking_for_more_text_fails() -> None:
@@ -1100,7 +1102,9 @@ async def test_a_reranker_that_the_engine_refuses_is_ours(request_: SearchReques
 async def test_a_relayed_reranker_that_the_engine_refuses_is_ours() -> None:
     """By the other door."""
     request = native_search()
-    answer = await relayed(reranking(four(override=without_rerankers)), "POST", request.target, request.body, request.headers)
+    answer = await relayed(
+        reranking(four(override=without_rerankers)), "POST", request.target, request.body, request.headers
+    )
     assert ["a", "bb", "ccc", "dddd"] == texts(answer)
 
 

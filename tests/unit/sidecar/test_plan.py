@@ -294,7 +294,7 @@ def test_options_say_fields(options: RerankOptions, fields: tuple[str, ...]) -> 
     ("fields", "expected"),
     [
         (("body", "title"), ("title", "body")),
-        (("body", "doc.name", "title"), ("doc.name", "body", "title")),
+        (("body", "doc.name", "title"), ("title", "body", "doc.name")),
         (("body", "subtitles"), ("body", "subtitles")),
         ((), ()),
     ],

@@ -48,10 +48,10 @@ def engine() -> ScriptedEngine:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        (("*",), ("title", "body", "doc.text", "comments.text", "mixed")),
+        (("*",), ("title", "body", "comments.text", "doc.text", "mixed")),
         (("doc.*",), ("doc.text",)),
         (("title.*",), ("title",)),
-        (("b*", "extra", "*"), ("title", "body", "extra", "doc.text", "comments.text", "mixed")),
+        (("b*", "extra", "*"), ("title", "body", "extra", "comments.text", "doc.text", "mixed")),
         (("nothing*",), ()),
         (("year*",), ()),
     ],
@@ -186,3 +186,21 @@ def test_what_was_asked_for_anyway_is_not_missing(engine: ScriptedEngine) -> Non
     """Without a whole `_source` all fields were asked for the first time."""
     plan = plan_of("all", settings={"_source": False})
     assert () == TextFields(engine).missing(plan, ("all",))
+
+
+async def test_a_copy_is_read_from_what_it_is_made_of() -> None:
+    """The mapping says so, once; a title goes first."""
+    engine = ScriptedEngine()
+    engine.mapping = {
+        "properties": {
+            "body": {"type": "text", "copy_to": "all"},
+            "doc": {"properties": {"title": {"type": "text", "copy_to": ["all", "other"]}}},
+            "all": {"type": "text"},
+        }
+    }
+    fields = TextFields(engine)
+    plan = plan_of("all", "note")
+    for _ in range(2):
+        assert {"all": ("doc.title", "body")} == await fields.copied_from(plan, ["all", "note"])
+    assert ("doc.title", "body", "note") == await fields.resolve(plan)
+    assert 1 == len(engine.searches)
