@@ -1,17 +1,17 @@
 """The official OpenSearch client against the sidecar: only the URL differs from what you have.
 
-python examples/drop_in_opensearch.py [URL]
+python examples/drop_in_opensearch.py [URL OF THE SIDECAR]
 """
 
 import sys
 
 from opensearchpy import OpenSearch
 
-url = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:9280"
+URL = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:9280"
 
-with OpenSearch(url) as client:
+with OpenSearch(URL) as client:
     body = {
-        "query": {"multi_match": {"query": "how do vaccines work", "fields": ["title", "text"]}},
+        "query": {"multi_match": {"query": "difference between a virus and a bacterium", "fields": ["title", "text"]}},
         "size": 5,
         "ext": {"rerank": {"window": 20, "explain": True}},  # read by the sidecar, never seen by the engine
     }

@@ -155,14 +155,7 @@ def demo(
     with _exit_codes():
         from sidecar import demo as demonstration
 
-        settings = _settings(
-            None,
-            engine__url=engine or "embedded",
-            model__name=model,
-            rerank__deadline_ms=demonstration.DEADLINE_MS,
-            log_level=log_level,
-        )
-
+        settings = _settings(None, engine__url=engine or "embedded", model__name=model, log_level=log_level)
         _run(demonstration.run(settings, is_own_engine=engine is not None, once=once, announce=_announce))
 
 

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from connectors.base import Connector, SearchRequest
+from connectors.base import Connector, SearchRequest, header
 from sidecar import sample, wiring
 from sidecar.config import Settings
 from sidecar.errors import ConfigError
 from sidecar.inspection import Explained, explained, print_table
+from sidecar.marker import HEADER
 from sidecar.pipeline import RerankingConnector
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
@@ -27,7 +28,10 @@ Announce = Callable[[str], None]
 BARE_PORT: Final = 9200
 RERANKED_PORT: Final = 9280
 DEADLINE_MS: Final = 2000
-"""More than the default of `serve`: on a slow CPU the demo shows what the model does, not what it has no time for."""
+"""More than the default of `serve`: on a slow CPU the demo shows what the model does, not what it has no time for.
+
+It gives way to a deadline that the environment sets.
+"""
 
 _PORTS_TRIED: Final = 50
 _SHOWN_HITS: Final = 5
@@ -39,13 +43,14 @@ async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: 
 
     `is_own_engine`: `settings` name the user's engine, which is then not served bare and not searched here.
     """
+    settings = _with_deadline(settings)
     options = Options(settings=settings, announce=announce)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(wiring.open_engine(settings))
         scorer = await stack.enter_async_context(wiring.open_local_scorer(options))
         announce(f"engine: {engine.name}{'' if is_own_engine else f' with {sample.size()} sample articles'}")
         facts = await scorer.loaded()
-        announce(f"model:  {wiring.model_line(facts)}; {DEADLINE_MS:,} ms for a search")
+        announce(f"model:  {wiring.model_line(facts)}; {_patience(settings)}")
         reranked = RerankingConnector(engine, scorer, settings.policy())
         bare_url = settings.engine.printable_urls[0]
         if not is_own_engine:
@@ -60,6 +65,18 @@ async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: 
         if not once:
             announce("\nStop with Ctrl-C.")
             await wiring.until_stopped()
+
+
+def _with_deadline(settings: Settings) -> Settings:
+    if "deadline_ms" in settings.rerank.model_fields_set:
+        return settings
+    rerank = settings.rerank.model_copy(update={"deadline_ms": DEADLINE_MS})
+    return settings.model_copy(update={"rerank": rerank})
+
+
+def _patience(settings: Settings) -> str:
+    deadline = settings.rerank.deadline_ms
+    return f"{deadline:,.0f} ms for a search" if deadline else "no deadline"
 
 
 @asynccontextmanager
@@ -93,7 +110,9 @@ async def _show(bare: Connector, reranked: Connector, query_id: str, text: str) 
         for hit in before.hits
     ]
     print_table(f"“{text}”  before (* = judged relevant)", first, relevant=relevant)
-    print_table(f"“{text}”  after", [explained(hit.rank, hit.value) for hit in after.hits], relevant=relevant)
+    marker = header(after.headers, HEADER) or ""
+    now = [explained(hit.rank, hit.value) for hit in after.hits]
+    print_table(f"“{text}”  after\n{HEADER}: {marker}", now, relevant=relevant)
 
 
 def _request(text: str, *, explain: bool) -> SearchRequest:

@@ -18,7 +18,7 @@ from rich.text import Text
 from connectors.base import SearchRequest, header
 from connectors.errors import EngineError
 from sidecar import wiring
-from sidecar.errors import RerankUnavailable, SidecarError
+from sidecar.errors import ConfigError, RerankUnavailable, SidecarError
 from sidecar.marker import HEADER
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
@@ -66,7 +66,7 @@ async def check(options: Options, announce: Announce) -> None:
             announce(f"model: {wiring.model_line(facts)}")
             announce(_budget_line(facts, options.settings.policy().defaults))
         except RerankUnavailable as error:
-            problems.append(f"scorer: {error.reason}: {error}")
+            problems.append(f"scorer: {error}")
     if problems:
         raise CheckFailed("; ".join(problems))
 
@@ -87,10 +87,14 @@ async def explain(options: Options, index: str, query: str, *, size: int, as_jso
     """Print one search before and after.
 
     `query` is a search body as JSON, or words, which are searched in all text fields.
+
+    Raises:
+        ConfigError: `query` begins as JSON and is none.
     """
+    request = _request(index, query, size)
     async with wiring.open_engine(options.settings) as engine, wiring.open_any_scorer(options) as scorer:
         await wiring.await_facts(scorer)
-        answer = await _reranking(options, engine, scorer).search(_request(index, query, size))
+        answer = await _reranking(options, engine, scorer).search(request)
     answer.raise_for_status()
     marker = header(answer.headers, HEADER) or ""
     hits = [explained(position, hit.value) for position, hit in enumerate(answer.hits, start=1)]
@@ -121,9 +125,17 @@ def _reranking(options: Options, engine: Any, scorer: Scorer) -> RerankingConnec
 
 
 def _request(index: str, query: str, size: int) -> SearchRequest:
-    is_body = query.lstrip().startswith("{")
-    body: dict[str, Any] = json.loads(query) if is_body else {"query": {"multi_match": {"query": query}}}
-    return SearchRequest.build(index=index, body={"size": size, **body})
+    return SearchRequest.build(index=index, body={"size": size, **_body(query)})
+
+
+def _body(query: str) -> dict[str, Any]:
+    if not query.lstrip().startswith("{"):
+        return {"query": {"multi_match": {"query": query}}}
+    try:
+        body: dict[str, Any] = json.loads(query)
+    except ValueError as error:
+        raise ConfigError(f"query: begins with {{ and is no JSON: {error}") from error
+    return body
 
 
 def explained(position: int, value: dict[str, Any]) -> Explained:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,6 +40,9 @@ MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 """A longer search answer is streamed on unranked."""
 
 STARTING_POLL_SECONDS: Final = 0.05
+
+SCORER_PATIENCE_SECONDS: Final = 3.0
+"""A scorer elsewhere that has said nothing by then counts as away; one of our own loads as long as it takes."""
 
 EMBEDDED: Final = "embedded"
 
@@ -161,7 +165,7 @@ async def serve(options: Options) -> None:
         engine = await stack.enter_async_context(open_engine(settings))
         scorer = await stack.enter_async_context(open_scorer(options))
         models = {name: await stack.enter_async_context(open_scorer(options, name)) for name in settings.model_names()}
-        metrics = Metrics(program_version())
+        metrics = _metrics(scorer)
         reranking = RerankingConnector(engine, scorer, settings.policy(), models=models, observe=metrics.observe)
         health = _health(scorer, settings)
         own = {**health.endpoints(), **metrics.endpoints()}
@@ -196,7 +200,7 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
         protocol = ScoringProtocol(scorer)
         endpoints = {
             **health.endpoints(),
-            **Metrics(program_version()).endpoints(),
+            **_metrics(scorer).endpoints(),
             **_rerank_endpoints(scorer),
             ("GET", "/_rerank/model"): _endpoint(protocol.model),
             ("POST", "/_rerank/score"): _endpoint(protocol.score),
@@ -255,11 +259,23 @@ async def await_facts(scorer: Scorer) -> ModelFacts:
     Raises:
         RerankUnavailable: its model cannot be had, or it cannot be reached.
     """
+    is_away = _patience(scorer)
     while True:
         try:
             return scorer.describe()
         except ScorerStarting:
+            if is_away():
+                raise
             await asyncio.sleep(STARTING_POLL_SECONDS)
+
+
+def _patience(scorer: Scorer) -> Callable[[], bool]:
+    """Return what tells whether a scorer that is still starting has been waited for long enough."""
+    from sidecar.scoring.remote import RemoteScorer
+
+    loop = asyncio.get_running_loop()
+    end = loop.time() + SCORER_PATIENCE_SECONDS if isinstance(scorer, RemoteScorer) else math.inf
+    return lambda: loop.time() >= end
 
 
 @asynccontextmanager
@@ -300,6 +316,7 @@ def _endpoint(answer: Callable[[bytes], Awaitable[Reply]]) -> Endpoint:
 
 def _health(scorer: Scorer, settings: Settings) -> Health:
     has_started = False
+    is_away = _patience(scorer)
 
     def is_started() -> bool:
         """Tell whether loading has ended one way or another; once true it stays true."""
@@ -307,20 +324,29 @@ def _health(scorer: Scorer, settings: Settings) -> Health:
         try:
             scorer.describe()
         except ScorerStarting:
-            return has_started
+            return has_started or is_away()
         except RerankUnavailable:
             pass
         has_started = True
         return True
 
-    def has_scorer() -> bool:
-        try:
-            scorer.describe()
-        except RerankUnavailable:
-            return False
-        return True
+    return Health(
+        is_started=is_started, has_scorer=lambda: _has_model(scorer), is_strict=settings.readiness == "strict"
+    )
 
-    return Health(is_started=is_started, has_scorer=has_scorer, is_strict=settings.readiness == "strict")
+
+def _metrics(scorer: Scorer) -> Metrics:
+    metrics = Metrics(program_version())
+    metrics.scorer_ready.set_function(lambda: _has_model(scorer))
+    return metrics
+
+
+def _has_model(scorer: Scorer) -> bool:
+    try:
+        scorer.describe()
+    except RerankUnavailable:
+        return False
+    return True
 
 
 async def _open_admin(stack: AsyncExitStack, options: Options, own: Endpoints) -> None:
