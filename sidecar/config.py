@@ -117,6 +117,7 @@ class RerankSection(Section):
 
     enabled: bool = True
     window: int = Field(default=100, ge=1, le=MAX_WINDOW)
+    fetch: Literal["auto", "once", "twice"] = "auto"
     token_budget: int | None = Field(default=None, ge=0)
     fields: tuple[str, ...] = ()
     template: str | None = None

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchResponse
 from connectors.errors import AnswerTooLarge
-from sidecar import marker, routes, streams
+from sidecar import marker, routes, streams, templates
 from sidecar.clock import Clock
 from sidecar.controls import strip_headers
 from sidecar.marker import Marker
@@ -54,7 +54,9 @@ class Relaying:
         except AnswerTooLarge:
             search, whole = search.left_for(SkipReason.TOO_LARGE), None
         if whole is not None:
-            yield streams.as_stream(whole)
+            yield streams.as_stream(
+                templates.as_template_answer(route.operation, whole) if route.is_template else whole
+            )
             return
         markers = search.markers({})
         self._reports.record(search, markers, Clock())

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from connectors import json_bytes
-from connectors.base import Connector, SearchRequest, header, without_headers
+from connectors.base import Connector, SearchRequest, SearchResponse, header, without_headers
 from connectors.json_bytes import find_member
 from sidecar.types import Operation
 
@@ -45,6 +45,26 @@ async def render(engine: Connector, operation: Operation, request: SearchRequest
         headers=(*headers, ("Content-Length", str(len(encoded)))),
         body=encoded,
     )
+
+
+def as_template_answer(operation: Operation, answer: SearchResponse) -> SearchResponse:
+    """Return the answer to the search that a template stands for as the answer to the template.
+
+    OpenSearch, which Elasticsearch's header is not on, adds the member `status`.
+    """
+    if operation is not Operation.SEARCH or answer.status != 200 or header(answer.headers, "X-Elastic-Product"):
+        return answer
+    try:
+        text = json_bytes.decode(answer.content)
+        members = json_bytes.scan_object(text)
+    except ValueError:
+        return answer
+    if not members or find_member(members, "status") is not None:
+        return answer
+    end = members[-1].end
+    is_pretty = "\n" in text[end:].partition("}")[0]
+    added = ',\n  "status" : 200' if is_pretty else ',"status":200'
+    return answer.with_content((text[:end] + added + text[end:]).encode())
 
 
 async def _rendered_lines(engine: Connector, request: SearchRequest, content: str) -> str:

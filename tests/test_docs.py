@@ -180,7 +180,7 @@ CLAUSES: dict[str, Any] = {
 }
 """The clauses of the query DSL in both engines; of whole families one."""
 
-REPLACES_THE_QUERY = frozenset({"knn", "retriever", "sub_searches"})
+REPLACES_THE_QUERY = frozenset({"retriever", "sub_searches"})
 FORWARDED, RERANKED = "forwarded", "reranked"
 
 

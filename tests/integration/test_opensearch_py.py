@@ -121,10 +121,6 @@ RERANKED: dict[str, tuple[Call, list[str]]] = {
     ),
     "http": (lambda c, i: c.http.post(f"/{i}/_search", body=ALL_TEA), BODY_ORDER),
     "search_template": (lambda c, i: c.search_template(index=i, body=TEMPLATE), BODY_ORDER),
-    "msearch_template": (
-        lambda c, i: c.msearch_template(index=i, body=[{}, TEMPLATE])["responses"][0],
-        BODY_ORDER,
-    ),
 }
 
 

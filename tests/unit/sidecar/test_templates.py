@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.base import SearchRequest, SearchResponse
-from sidecar.templates import render
+from sidecar.templates import as_template_answer, render
 from sidecar.types import Operation
 from tests.unit.doubles import JSON, NDJSON, ScriptedEngine, answer_with, error_with
 
@@ -77,3 +77,19 @@ async def test_lines_that_do_not_come_in_pairs_are_left_alone() -> None:
     """As in any multi search."""
     request = SearchRequest(method="POST", target="/_msearch/template", headers=NDJSON, body=b"{}\n")
     assert await render(rendering(), Operation.MSEARCH, request) is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "text", "expected"),
+    [
+        (Operation.SEARCH, '{"took":1,"hits":{}}', '{"took":1,"hits":{},"status":200}'),
+        (Operation.SEARCH, '{\n  "took" : 1\n}\n', '{\n  "took" : 1,\n  "status" : 200\n}\n'),
+        (Operation.SEARCH, '{"took":1,"status":200}', '{"took":1,"status":200}'),
+        (Operation.MSEARCH, '{"took":1}', '{"took":1}'),
+        (Operation.SEARCH, "no JSON", "no JSON"),
+    ],
+)
+def test_opensearch_adds_a_status(operation: Operation, text: str, expected: str) -> None:
+    """To the answer of a templated search; Elasticsearch does not."""
+    assert expected.encode() == as_template_answer(operation, answer_with(text, headers=JSON)).body
+    assert text.encode() == as_template_answer(operation, answer_with(text)).body
