@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from connectors.embedded import mapping
 from connectors.embedded.calls import PLAIN_TEXT, Call, Reply
 from connectors.embedded.catalog import Catalog
-from connectors.embedded.errors import ENGINE, illegal_argument
+from connectors.embedded.errors import ENGINE, ApiError, illegal_argument
 from connectors.embedded.index import Index
 from connectors.embedded.json_text import parse_object, to_json
 from connectors.embedded.parameters import refuse_without_body
@@ -37,9 +37,9 @@ _CAT_INDICES: Final = (
     "dataset.size",
 )
 _NUMBERS: Final = frozenset(
-    {"pri", "rep", "docs.count", "docs.deleted", "store.size", "pri.store.size", "dataset.size", "count"}
+    {"pri", "rep", "docs.count", "docs.deleted", "store.size", "pri.store.size", "dataset.size"}
 )
-_METADATA: Final = {"_id": True, "_index": True, "_source": False}
+_METADATA: Final = {"_id": False, "_index": True, "_source": False}
 """Metadata fields of `_field_caps`, and whether each can be aggregated."""
 
 
@@ -70,8 +70,9 @@ class Administration:
 
     async def create(self, call: Call) -> Reply:
         """`PUT /{index}`."""
-        self._catalog.create(call.index, parse_object(call.content))
-        return Reply(text=to_json({"acknowledged": True, "shards_acknowledged": True, "index": call.index}))
+        name = call.names["new_index"]
+        self._catalog.create(name, parse_object(call.content))
+        return Reply(text=to_json({"acknowledged": True, "shards_acknowledged": True, "index": name}))
 
     async def delete(self, call: Call) -> Reply:
         """`DELETE /{index}`."""
@@ -111,20 +112,20 @@ class Administration:
         asked = call.parameters.names("fields") or body.get("fields") or []
         patterns = [asked] if isinstance(asked, str) else list(asked)
         if not patterns:
-            raise illegal_argument("specify fields in the request: fields=*")
+            raise ApiError(400, "action_request_validation_exception", "Validation Failed: 1: no fields specified;")
         indices = self._catalog.resolve(call.index, call.parameters)
         capabilities: dict[str, dict[str, dict[str, object]]] = {}
         homes: dict[str, dict[str, list[str]]] = {}
         for index in indices:
-            for path, kind, is_searchable, is_aggregatable in _capabilities(index):
-                if any(matches(pattern, path) for pattern in patterns):
-                    capabilities.setdefault(path, {})[kind] = {
-                        "type": kind,
-                        "metadata_field": path in _METADATA,
-                        "searchable": is_searchable,
-                        "aggregatable": is_aggregatable,
-                    }
-                    homes.setdefault(path, {}).setdefault(kind, []).append(index.name)
+            for path, kind, is_searchable, is_aggregatable in _capabilities(index, patterns):
+                capabilities.setdefault(path, {})[kind] = {
+                    "type": kind,
+                    "metadata_field": path in _METADATA,
+                    "searchable": is_searchable,
+                    "aggregatable": is_aggregatable,
+                    "inference": False,
+                }
+                homes.setdefault(path, {}).setdefault(kind, []).append(index.name)
         for path, by_kind in homes.items():
             if len(by_kind) > 1:
                 for kind, names in by_kind.items():
@@ -163,8 +164,7 @@ class Administration:
         count = sum(len(index) for index in self._catalog.resolve(call.index, call.parameters))
         return _cat(call, ("count",), [{"count": str(count)}])
 
-    def _by_index(self, call: Call, show: object) -> Reply:
-        assert callable(show)
+    def _by_index(self, call: Call, show: Callable[[Index], JsonObject]) -> Reply:
         found = {index.name: show(index) for index in self._catalog.resolve(call.index, call.parameters)}
         return Reply(text=to_json(found))
 
@@ -189,13 +189,20 @@ def _settings(index: Index) -> JsonObject:
     return {"index": {**nested, **about}}
 
 
-def _capabilities(index: Index) -> Iterable[tuple[str, str, bool, bool]]:
-    """Yield path, type, searchable and aggregatable of every field, object and metadata field."""
+def _capabilities(index: Index, patterns: Sequence[str]) -> Iterable[tuple[str, str, bool, bool]]:
+    """Yield path, type, searchable and aggregatable of the fields asked for, and of the objects that they are in."""
+
+    def is_asked(path: str) -> bool:
+        return any(matches(pattern, path) for pattern in patterns)
+
     for path, is_aggregatable in _METADATA.items():
-        yield path, path, path != "_source", is_aggregatable
+        if is_asked(path):
+            yield path, path, path != "_source", is_aggregatable
+    fields = [field for field in mapping.fields_of(index.root) if is_asked(field.path)]
     for path in mapping.objects_of(index.root):
-        yield path, "object", False, False
-    for field in mapping.fields_of(index.root):
+        if any(field.path.startswith(f"{path}.") for field in fields):
+            yield path, "object", False, False
+    for field in fields:
         yield field.path, field.kind, field.is_indexed, field.kind != "text"
 
 
@@ -234,4 +241,4 @@ def _cat(call: Call, known: Sequence[str], rows: Sequence[Mapping[str, str]]) ->
         )
         for line in table
     ]
-    return Reply(text="".join(f"{line}\n" for line in lines), media_type=PLAIN_TEXT)
+    return Reply(text="".join(f"{line.rstrip()}\n" for line in lines), media_type=PLAIN_TEXT)

@@ -4,8 +4,8 @@ Law: the same analyzer reads documents and queries. Positions count the tokens t
 removed stop word leaves a gap in a phrase and none in the length of the field.
 
 *Source:* Lucene's StandardAnalyzer and EnglishAnalyzer (tokenizer, possessive, lower case, stop words, Porter). The
-tokenizer follows UAX #29 as a regular expression: same tokens on 7,888 of 8,000 lines of English documentation
-compared with Lucene 9.9.1; the differences seen were symbols such as ©.
+tokenizer follows UAX #29 as a regular expression: the same tokens as Lucene 10.5.1 on 17,655 lines of documentation and
+source code, both analyzers; the differences seen on random characters were underscores beside katakana.
 """
 
 from __future__ import annotations
@@ -18,10 +18,20 @@ import tantivy
 
 from connectors.embedded import porter
 
-_LETTER = r"[\p{L}&&[^\p{Han}\p{Hiragana}\p{Katakana}]]\p{M}*"
-_DIGIT = r"\p{Nd}"
+_MARKS = r"[[\p{M}\p{Cf}]&&[^\u200B]]*"  # they go with the character before them; soft hyphens are among them
+_LETTER = rf"[\p{{L}}&&[^\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー]]{_MARKS}"
+_DIGIT = rf"\p{{Nd}}{_MARKS}"
 _WORD = rf"(?:{_LETTER}(?:['’.:·]{_LETTER})*|{_DIGIT}(?:[.,;'’]{_DIGIT})*)"
-_STANDARD = rf"[\p{{Han}}\p{{Hiragana}}]|[\p{{Katakana}}ー]+|_*{_WORD}(?:_|{_WORD})*"
+_JOINT = rf"_{_MARKS}"
+_EMOJI = r"\p{Extended_Pictographic}[\p{M}\x{1F3FB}-\x{1F3FF}]*"
+_STANDARD = "|".join(
+    [
+        rf"{_EMOJI}(?:\x{{200D}}{_EMOJI})*",
+        rf"[\p{{Han}}\p{{Hiragana}}]{_MARKS}",
+        rf"(?:[\p{{Katakana}}ー]{_MARKS})+",
+        rf"(?:{_JOINT})*{_WORD}(?:{_JOINT}|{_WORD})*",
+    ]
+)
 
 MAX_TOKEN_LENGTH = 255
 """Lucene's StandardTokenizer cuts a longer token into pieces of this length."""
@@ -125,13 +135,18 @@ def _whole(text: str) -> Iterator[Token]:
     yield Token(text, 0, 0, len(text))
 
 
+def _lower(word: str) -> str:
+    """Return a word in lower case, character by character as Java does it: no final sigma, no dot over the `i`."""
+    return word.lower() if word.isascii() else "".join("i" if letter == "İ" else letter.lower() for letter in word)
+
+
 def _english(word: str) -> str | None:
-    bare = word[:-2] if word.lower().endswith(_POSSESSIVES) else word
-    lower = bare.lower()
+    lower = _lower(word)
+    lower = lower[:-2] if lower.endswith(_POSSESSIVES) else lower
     return None if lower in _STOP_WORDS else porter.stem(lower)
 
 
-STANDARD = Analyzer(name="standard", tokenize=_standard_tokens, word=str.lower)
+STANDARD = Analyzer(name="standard", tokenize=_standard_tokens, word=_lower)
 ENGLISH = Analyzer(name="english", tokenize=_standard_tokens, word=_english)
 KEYWORD = Analyzer(name="keyword", tokenize=_whole, word=str)
 

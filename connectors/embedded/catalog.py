@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from connectors.embedded import mapping
 from connectors.embedded.analysis import ANALYZERS, Analyzer
@@ -16,7 +17,7 @@ from connectors.embedded.patterns import matches
 from connectors.json_bytes import JsonObject
 
 _ALL = ("", "_all", "*")
-_FORBIDDEN = frozenset(' "*\\<|,>/?#:')
+_FORBIDDEN = frozenset(' "*\\<|,>/?')
 _LONGEST_NAME = 255
 
 
@@ -43,14 +44,14 @@ class Catalog:
             raise ApiError(400, "parse_exception", f"unknown key [{min(unknown)}] for create index")
         if body.get("aliases"):
             raise unsupported("[aliases]")
-        settings, analyzers = _read_settings(body.get("settings") or {})
-        root = mapping.read_mapping(body.get("mappings") or {}, analyzers)
+        settings, analyzers = _read_settings(body.get("settings", {}))
+        root = mapping.read_mapping(body.get("mappings", {}), analyzers)
         index = self._indices[name] = Index(name, root=root, settings=settings, analyzers=analyzers)
         return index
 
     def for_writing(self, name: str) -> Index:
         """Return the index of this name, made now if it does not exist."""
-        return self._indices.get(name) or self.create(name, {})
+        return self._indices[name] if name in self._indices else self.create(name, {})
 
     def get(self, name: str) -> Index:
         """Return the index of this name; `ApiError` 404 when there is none."""
@@ -88,11 +89,15 @@ def _check_name(name: str) -> None:
     problem = None
     if name != name.lower():
         problem = "must be lowercase"
-    elif not name or name[0] in "_-+" or name in (".", ".."):
-        problem = "must not start with '_', '-', or '+'"
     elif _FORBIDDEN & set(name):
-        shown = ", ".join(f"'{character}'" for character in sorted(_FORBIDDEN))
+        shown = ",".join(f"'{character}'" for character in sorted(_FORBIDDEN))
         problem = f"must not contain the following characters [{shown}]"
+    elif "#" in name or ":" in name:
+        problem = f"must not contain '{'#' if '#' in name else ':'}'"
+    elif not name or name[0] in "_-+":
+        problem = "must not start with '_', '-', or '+'"
+    elif name in (".", ".."):
+        problem = "must not be '.' or '..'"
     elif len(name.encode()) > _LONGEST_NAME:
         problem = f"index name is too long, ({len(name.encode())} > {_LONGEST_NAME})"
     if problem is not None:
@@ -100,8 +105,10 @@ def _check_name(name: str) -> None:
         raise ApiError(400, "invalid_index_name_exception", reason, index_uuid="_na_", index=name)
 
 
-def _read_settings(body: JsonObject) -> tuple[JsonObject, dict[str, Analyzer]]:
+def _read_settings(body: Any) -> tuple[JsonObject, dict[str, Analyzer]]:
     """Return the settings to show, and the analyzers: the built-in ones, and perhaps another default."""
+    if not isinstance(body, dict):
+        raise ApiError(400, "parse_exception", "key [settings] must be an object")
     flat = dict(_flatten(body))
     shown: JsonObject = {}
     analyzers = dict(ANALYZERS)

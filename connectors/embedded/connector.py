@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from connectors import json_bytes
 from connectors.base import RelayRequest, RelayResponse, SearchRequest, SearchResponse
+from connectors.embedded import json_text
 from connectors.embedded.errors import ApiError
+from connectors.embedded.field_types import to_text
 from connectors.embedded.rest import RestEngine
+from connectors.json_bytes import JsonObject
 from connectors.relay import stream_buffered
 
 _TEXT: Final = {
@@ -35,25 +38,23 @@ class EmbeddedConnector:
     def from_file(cls, path: str | Path, *, index: str = "documents") -> Self:
         """Return an engine with one index, filled from a file with one JSON object a line. Blocking.
 
-        A member `_id` names the document and is not stored with it. Strings are text under the standard analyzer; the
-        sub-field `.english` has the English one, `.keyword` the whole string.
+        A member `_id` names the document and is not stored with it; without one, the line's number does. Strings are
+        text under the standard analyzer; the sub-field `.english` has the English one, `.keyword` the whole string.
 
         Raises:
             OSError: the file cannot be read.
-            ValueError: a line is no document; the message names it.
+            ValueError: a line is no document, or has the id of another; the message names it.
         """
         connector = cls()
-        lines = list(_documents(Path(path)))
-        names = dict.fromkeys(
-            key for _, _, document in lines for key, value in document.items() if isinstance(value, str)
-        )
+        lines = list(_lines(Path(path)))
+        names = dict.fromkeys(key for line in lines for key, value in line.document.items() if _is_text(value))
         mappings = {"properties": dict.fromkeys(names, _TEXT)}
         filled = connector._engine.catalog.create(index, {"mappings": mappings})
-        for number, (document_id, source, _) in enumerate(lines, start=1):
+        for line in lines:
             try:
-                filled.put(document_id or str(number), source)
+                filled.put(line.id, line.source, must_be_new=True)
             except ApiError as error:
-                raise ValueError(f"{path}, document {number}: {error}") from error
+                raise ValueError(f"{path}, line {line.number}: {error}") from error
         return connector
 
     @property
@@ -88,21 +89,42 @@ class EmbeddedConnector:
         await self.aclose()
 
 
-def _documents(path: Path) -> Iterator[tuple[str | None, bytes, dict[str, Any]]]:
-    """Yield id, source without `_id`, and the parsed document of every line that is not empty."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One document of a file: `source` is its text without `_id`, `document` the same parsed."""
+
+    number: int
+    id: str
+    source: bytes
+    document: JsonObject
+
+
+def _lines(path: Path) -> Iterator[_Line]:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            text = json_bytes.decode(line)
-            document = json.loads(text)
-            if not isinstance(document, dict):
-                raise ValueError("not a JSON object")
-            members = json_bytes.scan_object(text)
+            yield _line(number, json_bytes.decode(line))
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
-        id_member = json_bytes.find_member(members, "_id")
-        if id_member is not None:
-            text = json_bytes.splice(text, [json_bytes.remove_member(text, members, id_member)])
-        document_id = document.pop("_id", None)
-        yield None if document_id is None else str(document_id), text.strip().encode(), document
+
+
+def _line(number: int, text: str) -> _Line:
+    document = json_text.parse(text)
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    members = json_bytes.scan_object(text)
+    member = json_bytes.find_member(members, "_id")
+    if member is not None:
+        text = json_bytes.splice(text, [json_bytes.remove_member(text, members, member)])
+    given = document.pop("_id", None)
+    return _Line(
+        number=number,
+        id=str(number) if given is None else to_text(given),
+        source=text.strip().encode(),
+        document=document,
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and bool(value) and isinstance(value[0], str))

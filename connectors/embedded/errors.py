@@ -8,6 +8,8 @@ is an answer: only `rest.py` catches it, and turns it into status and body.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from connectors.json_bytes import JsonObject
 
 ENGINE = "the embedded engine"
@@ -43,29 +45,50 @@ class ShardError(ApiError):
         super().__init__(400, kind, reason)
         self.index = index
 
+    def failure(self) -> JsonObject:
+        """Return the failed shard, as `_shards.failures` and `failed_shards` tell of it."""
+        return {"shard": 0, "index": self.index, "node": NODE_ID, "reason": self.cause}
+
     def error(self) -> JsonObject:
         """Return the member `error`, with the failed shard."""
-        failure = {"shard": 0, "index": self.index, "node": NODE_ID, "reason": self.cause}
-        return {
-            "root_cause": [self.cause],
-            "type": "search_phase_execution_exception",
-            "reason": "all shards failed",
-            "phase": "query",
-            "grouped": True,
-            "failed_shards": [failure],
-        }
+        return _all_shards_failed([self])
+
+
+class AllShardsFailed(ApiError):
+    """Every index that a search asked refuses."""
+
+    def __init__(self, failures: Sequence[ShardError]) -> None:
+        """Keep the refusals, of which there is at least one."""
+        super().__init__(400, str(failures[0].cause["type"]), str(failures[0]))
+        self._failures = failures
+
+    def error(self) -> JsonObject:
+        """Return the member `error`, with all failed shards."""
+        return _all_shards_failed(self._failures)
+
+
+def _all_shards_failed(failures: Sequence[ShardError]) -> JsonObject:
+    return {
+        "root_cause": [failure.cause for failure in failures],
+        "type": "search_phase_execution_exception",
+        "reason": "all shards failed",
+        "phase": "query",
+        "grouped": True,
+        "failed_shards": [failure.failure() for failure in failures],
+    }
 
 
 class PlainError(ApiError):
     """A refusal whose `error` is a bare sentence, as Elasticsearch writes those of HTTP itself."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        """Keep the sentence."""
+    def __init__(self, status: int, reason: str, *, says_status: bool = True) -> None:
+        """Keep the sentence, and whether the body repeats the status."""
         super().__init__(status, "", reason)
+        self._says_status = says_status
 
     def body(self) -> JsonObject:
         """Return the whole answer."""
-        return {"error": self.cause["reason"], "status": self.status}
+        return {"error": self.cause["reason"], **({"status": self.status} if self._says_status else {})}
 
 
 NODE_ID = "embedded-engine-node-0"
@@ -81,9 +104,43 @@ def parsing_error(reason: str) -> ApiError:
     return ApiError(400, "parsing_exception", reason)
 
 
+def number_format_error(value: object) -> ApiError:
+    """Return the error for a value that should be a number."""
+    return ApiError(400, "number_format_exception", f'For input string: "{value}"')
+
+
+def unexpected(key: str, value: object) -> ApiError:
+    """Return the error for a key that is not known, or not with such a value."""
+    return parsing_error(f"Unknown key for a {token_name(value)} in [{key}].")
+
+
+def token_name(value: object) -> str:
+    """Return what Elasticsearch's errors call a JSON value."""
+    match value:
+        case None:
+            return "VALUE_NULL"
+        case bool():
+            return "VALUE_BOOLEAN"
+        case int() | float():
+            return "VALUE_NUMBER"
+        case str():
+            return "VALUE_STRING"
+        case list():
+            return "START_ARRAY"
+        case _:
+            return "START_OBJECT"
+
+
 def unsupported(what: str) -> ApiError:
     """Return the error for something that Elasticsearch has and the embedded engine has not."""
     return ApiError(400, "parsing_exception", f"{what} is not supported by {ENGINE}")
+
+
+def query_shard_error(reason: str, *, index: str, uuid: str) -> ShardError:
+    """Return the error for a query that an index cannot answer."""
+    error = ShardError("query_shard_exception", reason, index=index)
+    error.cause |= {"index_uuid": uuid, "index": index}
+    return error
 
 
 def index_not_found(name: str) -> ApiError:

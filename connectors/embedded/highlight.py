@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.embedded.analysis import Token
-from connectors.embedded.errors import illegal_argument, parsing_error, unsupported
+from connectors.embedded.errors import illegal_argument, parsing_error, unexpected, unsupported
 from connectors.embedded.index import Document, Reader
 from connectors.embedded.mapping import Field
 from connectors.embedded.patterns import matches
@@ -63,11 +63,18 @@ class Highlight:
 def read_highlight(body: Any) -> Highlight:
     """Return the highlighting that a request's `highlight` asks for; `ApiError` 400 for what is not done."""
     if not isinstance(body, dict):
-        raise parsing_error(f"Unknown key for a value in [highlight]: {body!r:.40}")
+        raise unexpected("highlight", body)
     outer = {key: value for key, value in body.items() if key != "fields"}
     fields = body.get("fields", {})
-    listed = fields if isinstance(fields, list) else [{name: options} for name, options in fields.items()]
-    return Highlight(tuple(_options(name, {**outer, **options}) for one in listed for name, options in one.items()))
+    named: list[tuple[str, Any]] = []
+    for one in fields if isinstance(fields, list) else [fields]:
+        if not isinstance(one, dict):
+            raise unexpected("fields", one)
+        named += one.items()
+    for name, options in named:
+        if not isinstance(options, dict):
+            raise unexpected(name, options)
+    return Highlight(tuple(_options(name, {**outer, **options}) for name, options in named))
 
 
 def _options(pattern: str, body: Mapping[str, Any]) -> FieldOptions:
@@ -77,6 +84,8 @@ def _options(pattern: str, body: Mapping[str, Any]) -> FieldOptions:
     for key, standard in (("encoder", "default"), ("order", "none"), ("tags_schema", None)):
         if given.pop(key, standard) != standard:
             raise unsupported(f"highlighting with [{key}: {body[key]}]")
+    if "pre_tags" in given and "post_tags" not in given:
+        raise parsing_error("pre_tags are set but post_tags are not set")
     options = FieldOptions(
         pattern=pattern,
         pre_tag=_first(given.pop("pre_tags", ["<em>"])),
@@ -99,7 +108,10 @@ def _count(body: dict[str, Any], key: str, default: int) -> int:
 
 
 def _first(tags: Any) -> str:
-    return str(tags[0] if isinstance(tags, list) else tags)
+    first = tags[0] if isinstance(tags, list) and tags else tags
+    if not isinstance(first, str):
+        raise illegal_argument(f"[highlight] tags must be strings, not [{tags}]")
+    return first
 
 
 def _words(field: Field, options: FieldOptions, searched: Sequence[tuple[str, str]]) -> set[str]:

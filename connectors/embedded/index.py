@@ -9,6 +9,7 @@ them.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import threading
 import time
@@ -16,10 +17,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from connectors.embedded import json_text, mapping
 from connectors.embedded.analysis import ANALYZERS, Analyzer
-from connectors.embedded.errors import ApiError, document_error
+from connectors.embedded.errors import ApiError, document_error, illegal_argument
 from connectors.embedded.field_types import Value
 from connectors.embedded.mapping import Field, Node, Values
 from connectors.embedded.text_index import TextIndex, TextReader
@@ -33,6 +35,8 @@ class Document:
     id: str
     source: str
     values: Values
+    #: values that were too long for their field, by its path
+    ignored: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     version: int
     sequence: int
 
@@ -50,10 +54,11 @@ class Reader:
     """A frozen view of an index. A document's number is its place in `documents`, the order of writing."""
 
     def __init__(
-        self, *, index: str, root: Node, documents: Sequence[Document], text: Mapping[str, TextReader]
+        self, *, index: str, uuid: str, root: Node, documents: Sequence[Document], text: Mapping[str, TextReader]
     ) -> None:
         """Keep the documents in order and one reader per text field that any of them fills."""
         self.index = index
+        self.uuid = uuid
         self.root = root
         self.documents = documents
         self._text = text
@@ -77,6 +82,10 @@ class Reader:
                     postings[value].append(number)
             self._postings[path] = dict(postings)
         return self._postings[path]
+
+    def entries(self, path: str) -> int:
+        """Return how many different values the documents have in a field, counted per document."""
+        return sum(map(len, self.postings(path).values()))
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -151,9 +160,17 @@ class Index:
         if must_be_new and old is not None:
             raise self._conflict(document_id, old)
         text, parsed = _read_source(source)
-        self.root, values = mapping.read_document(self.root, parsed, document_id=document_id)
+        read = mapping.read_document(self.root, parsed, document_id=document_id)
+        self.root = read.root
         version = old.version + 1 if old else 1
-        document = Document(id=document_id, source=text, values=values, version=version, sequence=self._next_sequence())
+        document = Document(
+            id=document_id,
+            source=text,
+            values=read.values,
+            ignored=read.ignored,
+            version=version,
+            sequence=self._next_sequence(),
+        )
         self._store(document, replaces=old is not None)
         return Written(result="updated" if old else "created", version=version, sequence=document.sequence)
 
@@ -173,7 +190,7 @@ class Index:
                 writes, epoch, root = self._writes, self._epoch, self.root
                 documents = tuple(self._documents.values())
                 text = await asyncio.to_thread(self._invert, epoch, root, documents)
-                reader = Reader(index=self.name, root=root, documents=documents, text=text)
+                reader = Reader(index=self.name, uuid=self.uuid, root=root, documents=documents, text=text)
                 self._reader = (writes, reader)
             return self._reader[1]
 
@@ -214,10 +231,14 @@ def _extend(text: dict[str, TextIndex], found: Field, added: Iterable[tuple[int,
 
 
 def _read_source(source: bytes) -> tuple[str, JsonObject]:
+    if not source.strip():
+        raise document_error("failed to parse, document is empty")
     try:
         text = source.decode("utf-8")
         parsed = json_text.parse(text)
     except ValueError as error:
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            raise illegal_argument("Malformed content, found extra data after parsing") from None
         raise document_error(f"failed to parse: {error}", cause=str(error)) from None
     if not isinstance(parsed, dict):
         raise document_error("Malformed content, must start with an object")

@@ -12,10 +12,14 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from connectors.embedded.errors import ApiError
+from connectors import json_bytes
+from connectors.embedded.errors import ApiError, parsing_error, token_name
 from connectors.json_bytes import JsonObject
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+MAX_DEPTH = 200
+"""Objects and arrays inside each other: what reads JSON here calls itself for each. Elasticsearch: 1000."""
+
 _LONGEST_INTEGER = 30
 """Digits that are still read as an integer; a longer one is out of every integer type's range, and slow."""
 
@@ -30,26 +34,33 @@ def parse(content: bytes | str) -> Any:
     Raises:
         ValueError: it is not JSON (NaN and Infinity are not), not UTF-8, nested too deeply, or has a key twice.
     """
-    try:
-        text = content if isinstance(content, str) else content.decode("utf-8")
-        return _decoder.decode(text)
-    except RecursionError:
-        raise ValueError("JSON is nested too deeply") from None
+    text = content if isinstance(content, str) else content.decode("utf-8")
+    if json_bytes.depth(text, MAX_DEPTH) > MAX_DEPTH:
+        raise ValueError(f"Document nesting depth exceeds the maximum allowed ({MAX_DEPTH})")
+    return _decoder.decode(text)
 
 
 def parse_body(content: bytes) -> Any:
     """Return the value of a request's JSON body; `ApiError` 400 when it is none."""
     try:
         return parse(content)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            raise parsing_error("Unexpected token found after the main object.") from None
+        is_cut_off = error.pos >= len(error.doc.rstrip())
+        kind = "x_content_e_o_f_exception" if is_cut_off else "x_content_parse_exception"
+        raise ApiError(400, kind, f"the body is not JSON: {error}") from None
     except ValueError as error:
         raise ApiError(400, "x_content_parse_exception", f"the body is not JSON: {error}") from None
 
 
 def parse_object(content: bytes) -> JsonObject:
     """Return the JSON object of a request's body, {} for an empty body; `ApiError` 400 when it is none."""
-    value = parse_body(content) if content.strip() else {}
+    if content and not content.strip():
+        raise parsing_error("Expected [START_OBJECT] but found [null]")
+    value = parse_body(content) if content else {}
     if not isinstance(value, dict):
-        raise ApiError(400, "parsing_exception", f"Expected [START_OBJECT] but found {value!r:.40}")
+        raise parsing_error(f"Expected [START_OBJECT] but found [{token_name(value)}]")
     return value
 
 

@@ -9,14 +9,22 @@ fields that it adds, or raises and changes nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from connectors.embedded import field_types
 from connectors.embedded.analysis import ANALYZERS, STANDARD, Analyzer
-from connectors.embedded.errors import ApiError, document_error, illegal_argument, mapping_error, unsupported
-from connectors.embedded.field_types import Value
+from connectors.embedded.errors import (
+    ENGINE,
+    ApiError,
+    document_error,
+    illegal_argument,
+    mapping_error,
+    token_name,
+    unsupported,
+)
+from connectors.embedded.field_types import Value, to_text
 from connectors.json_bytes import JsonObject
 
 Dynamic = Literal["true", "false", "strict"]
@@ -25,6 +33,13 @@ Values = dict[str, tuple[Value, ...]]
 
 _IGNORE_ABOVE = 256
 """Longest string, in characters, that dynamic mapping keeps in a `.keyword` sub-field."""
+
+MAX_DEPTH = 20
+MAX_FIELDS = 1000
+"""Elasticsearch's defaults of `index.mapping.depth.limit` and `index.mapping.total_fields.limit`."""
+
+_METADATA = frozenset(["_field_names", "_id", "_ignored", "_index", "_routing", "_seq_no", "_source", "_version"])
+"""Names that a document cannot use for its own fields."""
 
 _SAME_FOR_ALL = frozenset({"type", "fields", "copy_to", "index", "meta", "store", "doc_values"})
 _BY_TYPE: Mapping[str, frozenset[str]] = {
@@ -84,11 +99,14 @@ class Node:
         return {} if shown == {"type": "object"} else shown
 
 
-def read_mapping(body: JsonObject, analyzers: Mapping[str, Analyzer] = ANALYZERS) -> Node:
+def read_mapping(body: Any, analyzers: Mapping[str, Analyzer] = ANALYZERS) -> Node:
     """Return the root of the mapping that a request's `mappings` describes; `ApiError` 400 if it cannot."""
+    if not isinstance(body, dict):
+        raise mapping_error(f"Expected map for [mappings] but got {token_name(body)}")
     unknown = set(body) - {"properties", "dynamic", "_meta", "date_detection", "numeric_detection"}
     if unknown:
-        raise unsupported(f"mapping parameter {sorted(unknown)}")
+        listed = ", ".join(f"[{name} : {body[name]}]" for name in sorted(unknown))
+        raise mapping_error(f"Root mapping definition has unsupported parameters:  {listed} (by {ENGINE})")
     for name, standard in (("date_detection", True), ("numeric_detection", False)):
         if body.get(name, standard) is not standard:
             raise unsupported(f"[{name}: {body[name]}]")
@@ -126,17 +144,30 @@ def objects_of(node: Node, path: str = "") -> Iterator[str]:
             yield from objects_of(child, child_path)
 
 
-def read_document(root: Node, document: JsonObject, *, document_id: str) -> tuple[Node, Values]:
-    """Return the mapping with the fields that `document` adds, and the document's values.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadDocument:
+    """A document's values, those that were too long for their field, and the mapping with the fields that it adds."""
+
+    root: Node
+    values: Values
+    ignored: Mapping[str, Sequence[Any]]
+
+
+def read_document(root: Node, document: JsonObject, *, document_id: str) -> ReadDocument:
+    """Read a document into the fields of a mapping.
 
     Raises:
-        ApiError: 400, when a value does not fit its field or a strict mapping knows no such field.
+        ApiError: 400, when a value does not fit its field, a strict mapping knows no such field, or there are too many.
     """
-    reading = _Reading(document_id=document_id, values={}, copies=[])
+    reading = _Reading(document_id=document_id)
+    before = root
     root = reading.object(root, document, "", root.dynamic or "true")
-    for path, raw in reading.copies:
+    for path, raw in tuple(reading.copies):  # a copy is not copied on
         root = reading.copy(root, path, raw)
-    return root, {path: tuple(values) for path, values in reading.values.items()}
+    if root is not before and sum(1 for _ in fields_of(root)) + sum(1 for _ in objects_of(root)) > MAX_FIELDS:
+        raise document_error(f"failed to parse: Limit of total fields [{MAX_FIELDS}] has been exceeded")
+    values = {path: tuple(values) for path, values in reading.values.items()}
+    return ReadDocument(root=root, values=values, ignored=dict(sorted(reading.ignored.items())))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,8 +175,9 @@ class _Reading:
     """One document on its way into the fields."""
 
     document_id: str
-    values: dict[str, list[Value]]
-    copies: list[tuple[str, Any]]
+    values: dict[str, list[Value]] = dataclasses.field(default_factory=dict)
+    copies: list[tuple[str, Any]] = dataclasses.field(default_factory=list)
+    ignored: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
 
     def object(self, node: Node, document: JsonObject, path: str, dynamic: Dynamic) -> Node:
         if not node.is_enabled:
@@ -156,9 +188,15 @@ class _Reading:
         return node
 
     def member(self, node: Node, name: str, value: Any, path: str, dynamic: Dynamic) -> Node:
+        name = name.rstrip(".") if "." in name else name
         first, _, rest = name.partition(".")
-        if not first.strip() or (rest and not rest.strip(".")):
+        if not first.strip():
             raise document_error(f"field name cannot be an empty string or contain only whitespace: [{name}]")
+        if not path and first in _METADATA:
+            raise document_error(
+                f"Field [{first}] is a metadata field and cannot be added inside a document. Use the index API request "
+                "parameters."
+            )
         if rest:
             return self.member(node, first, {rest: value}, path, dynamic)
         child = node.properties.get(name)
@@ -177,6 +215,10 @@ class _Reading:
         first = _first_scalar_or_object(value)
         if first is None or dynamic == "false":
             return None
+        if isinstance(first, dict) and path.count(".") + 1 >= MAX_DEPTH:
+            raise document_error(
+                f"failed to parse: Limit of mapping depth [{MAX_DEPTH}] has been exceeded due to object field [{path}]"
+            )
         if dynamic == "strict":
             reason = f"mapping set to strict, dynamic introduction of [{path}] within [_doc] is not allowed"
             raise ApiError(400, "strict_dynamic_mapping_exception", reason)
@@ -213,7 +255,9 @@ class _Reading:
                 f"'{self.document_id}'. Preview of field's value: '{_preview(raw)}'",
                 cause=str(error),
             ) from None
-        if value is not None:
+        if value is None:
+            self.ignored.setdefault(target.path, []).append(raw)
+        else:
             self.values.setdefault(target.path, []).append(value)
 
     def copy(self, root: Node, path: str, raw: Any) -> Node:
@@ -294,21 +338,20 @@ def _read_leaf(path: str, body: JsonObject, analyzers: Mapping[str, Analyzer]) -
     kind = body.get("type")
     if kind is None:
         raise mapping_error(f"No type specified for field [{path.rpartition('.')[2]}]")
-    if kind not in field_types.TYPES:
+    if not isinstance(kind, str) or kind not in field_types.TYPES:
         raise mapping_error(f"The field type [{kind}] of [{path}] is not supported by the embedded engine")
     allowed = _SAME_FOR_ALL | _BY_TYPE.get(kind, frozenset())
     unknown = {key: value for key, value in body.items() if key not in allowed}
     if unknown:
         raise mapping_error(f"unsupported parameter on mapper [{path}] of type [{kind}]: {unknown}")
     _refuse_what_is_not_done(path, body)
-    copy_to = body.get("copy_to", ())
     return Field(
         path=path,
         kind=kind,
         analyzer=_read_analyzer(path, body.get("analyzer", "default"), analyzers),
-        ignore_above=body.get("ignore_above"),
+        ignore_above=_read_length(path, body.get("ignore_above")),
         is_indexed=_read_boolean(path, "index", body.get("index", True)),
-        copy_to=(copy_to,) if isinstance(copy_to, str) else tuple(copy_to),
+        copy_to=_read_names(path, body.get("copy_to", [])),
         definition={key: value for key, value in body.items() if key != "fields"},
     )
 
@@ -321,7 +364,6 @@ def _refuse_what_is_not_done(path: str, body: JsonObject) -> None:
             raise mapping_error(f"[{key}: {body[key]}] on [{path}] is not supported by the embedded engine")
     known = (
         "strict_date_optional_time",
-        "epoch_millis",
         "date_optional_time",
         "strict_date_optional_time||epoch_millis",
     )
@@ -332,7 +374,7 @@ def _refuse_what_is_not_done(path: str, body: JsonObject) -> None:
 def _read_analyzer(path: str, name: Any, analyzers: Mapping[str, Analyzer]) -> Analyzer:
     if name == "default":
         return analyzers.get("default", STANDARD)
-    if name not in analyzers:
+    if not isinstance(name, str) or name not in analyzers:
         raise mapping_error(
             f"Failed to parse mapping: analyzer [{name}] has not been configured in mappings "
             f"(field [{path}]; the embedded engine has {sorted(set(analyzers) - {'default'})})"
@@ -341,14 +383,26 @@ def _read_analyzer(path: str, name: Any, analyzers: Mapping[str, Analyzer]) -> A
 
 
 def _merge_fields(old: Node, new: Node, before: Field, after: Field) -> Node:
+    _check_same(before, after)
+    for name, field in new.sub_fields.items():
+        if name in old.sub_fields:
+            _check_same(old.sub_fields[name], field)
+    return replace(old, field=after, sub_fields={**old.sub_fields, **new.sub_fields})
+
+
+def _check_same(before: Field, after: Field) -> None:
+    """Raise `ApiError` 400 where documents that are here already would have to be read again."""
     if before.kind != after.kind:
         raise illegal_argument(f"mapper [{before.path}] cannot be changed from type [{before.kind}] to [{after.kind}]")
-    if before.analyzer.name != after.analyzer.name:
-        raise illegal_argument(
-            f"Mapper for [{before.path}] conflicts with existing mapper:\n\tCannot update parameter [analyzer] "
-            f"from [{before.analyzer.name}] to [{after.analyzer.name}]"
-        )
-    return replace(old, sub_fields={**old.sub_fields, **new.sub_fields})
+    for name, old, new in (
+        ("analyzer", before.analyzer.name, after.analyzer.name),
+        ("index", before.is_indexed, after.is_indexed),
+    ):
+        if old != new:
+            raise illegal_argument(
+                f"Mapper for [{before.path}] conflicts with existing mapper:\n\tCannot update parameter [{name}] "
+                f"from [{to_text(old)}] to [{to_text(new)}]"
+            )
 
 
 def _read_dynamic(value: Any) -> Dynamic:
@@ -361,6 +415,19 @@ def _read_dynamic(value: Any) -> Dynamic:
             return "strict"
         case _:
             raise mapping_error(f"[dynamic: {value}] is not supported by the embedded engine")
+
+
+def _read_length(path: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise mapping_error(f"[ignore_above] on [{path}] must be a number of at least 0, not [{value}]")
+    return value
+
+
+def _read_names(path: str, value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip(".") for name in names):
+        raise mapping_error(f"[copy_to] on [{path}] must be the name of a field, or an array of them, not [{value}]")
+    return tuple(names)
 
 
 def _read_boolean(path: str, name: str, value: Any) -> bool:
@@ -385,4 +452,4 @@ def _first_scalar_or_object(value: Any) -> Any:
 
 
 def _preview(raw: Any) -> str:
-    return str(raw)[:100]
+    return (str(raw).lower() if isinstance(raw, bool) else str(raw))[:100]

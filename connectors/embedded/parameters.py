@@ -95,7 +95,7 @@ class Parameters:
             raise illegal_argument(f"request [{self._path}] contains unrecognized parameter{plural}: [{listed}]")
 
 
-def refuse_without_body(is_empty: bool) -> None:
+def refuse_without_body(is_empty: bool, needed: str = "request body") -> None:
     """Raise `ApiError` 400 when a request that needs a body has none."""
     if is_empty:
-        raise ApiError(400, "parse_exception", "request body is required")
+        raise ApiError(400, "parse_exception", f"{needed} is required")

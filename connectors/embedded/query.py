@@ -5,7 +5,7 @@ BM25 where Lucene scores, constants where it does not. What a field's type canno
 Elasticsearch, which finds out on the shard.
 
 *Source:* Elasticsearch 9.5's QueryBuilders and Lucene's BooleanQuery, DisjunctionMaxQuery and ConstantScoreQuery;
-compared with a real node in `tests/integration/test_embedded_scores.py`.
+compared with a real node in `tests/integration/test_embedded_parity.py`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from connectors.embedded.analysis import Analyzer
-from connectors.embedded.errors import ShardError
+from connectors.embedded import field_types
+from connectors.embedded.analysis import Analyzer, Token
+from connectors.embedded.errors import ENGINE, ShardError, query_shard_error
 from connectors.embedded.field_types import Value
 from connectors.embedded.index import Reader
 from connectors.embedded.mapping import Field
 from connectors.embedded.patterns import matches
-from connectors.embedded.text_index import Scores, no_norm_score, positioned
+from connectors.embedded.text_index import Scores, positioned, value_score
 
 Operator = Literal["or", "and"]
+
+_DATE_MATH = ("now", "||")
 
 
 class Query(Protocol):
@@ -81,7 +84,7 @@ class Words:
         found = reader.fields.get(self.field)
         if found is None or found.kind != "text":
             return _value_match(reader, self.field, self.text, is_lenient=self.is_lenient)
-        words = [token.text for token in _analyze(reader, found, self.text, self.analyzer, self.is_lenient)]
+        words = [token.text for token in analyze(reader, found, self.text, self.analyzer, self.is_lenient)]
         if not words and self.matches_without_words:
             return MatchAll().match(reader)
         text = reader.text(self.field)
@@ -92,9 +95,12 @@ class Words:
         yield self.field, str(self.text)
 
     def _needed(self, words: int) -> int:
+        """Return how many of the words must be there. With "and" none is optional, so that a minimum cannot be met."""
+        if words < 2 or self.minimum is None:
+            return words if self.operator == "and" else 1
         if self.operator == "and":
-            return words
-        return 1 if self.minimum is None else max(1, required(self.minimum, words))
+            return words + required(self.minimum, 0)
+        return max(1, required(self.minimum, words))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,7 @@ class Phrase:
         found = reader.fields.get(self.field)
         if found is None or found.kind != "text":
             return _value_match(reader, self.field, self.text, is_lenient=self.is_lenient)
-        tokens = _analyze(reader, found, self.text, self.analyzer, self.is_lenient)
+        tokens = analyze(reader, found, self.text, self.analyzer, self.is_lenient)
         text = reader.text(self.field)
         return text.phrase([(token.position, token.text) for token in tokens]) if text else {}
 
@@ -122,23 +128,26 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """`term`: one value as it is, not analyzed."""
+    """`term`: one value as it is, not analyzed. `shown`: the text that the value came from, if it is another."""
 
     field: str
     value: Any
     is_lenient: bool = False
+    shown: str | None = None
 
     def match(self, reader: Reader) -> Scores:
         """Match documents that hold the value."""
         found = reader.fields.get(self.field)
         if found is not None and found.kind == "text":
+            if not found.is_indexed:
+                raise _not_indexed(reader, found)
             text = reader.text(self.field)
             return text.words([str(self.value)], 1) if text else {}
         return _value_match(reader, self.field, self.value, is_lenient=self.is_lenient)
 
     def searched(self, _reader: Reader) -> Iterator[tuple[str, str]]:
         """Yield the field and the value."""
-        yield self.field, str(self.value)
+        yield self.field, self.shown or str(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,21 +183,27 @@ class Range:
         if found is None:
             return {}
         if found.kind == "text":
-            raise _shard_error(reader, f"Range queries on the text field [{self.field}] are not supported here")
-        lower, upper = _bound(reader, found, self.lower), _bound(reader, found, self.upper)
-        numbers = (
-            numbers for value, numbers in reader.postings(self.field).items() if self._holds(value, lower, upper)
+            raise shard_error(reader, f"a range of the text field [{self.field}] is not supported by {ENGINE}")
+        lower = upper = None
+        try:
+            if self.lower is not None:
+                lower = _bound(found, self.lower, rounds_up=not self.includes_lower)
+            if self.upper is not None:
+                upper = _bound(found, self.upper, rounds_up=self.includes_upper)
+        except _BadValue as error:
+            raise error.on(reader) from None
+        return _between(
+            reader,
+            self.field,
+            lower,
+            upper,
+            includes_lower=self.includes_lower,
+            includes_upper=self.includes_upper,
         )
-        return _constant(number for group in numbers for number in group)
 
     def searched(self, _reader: Reader) -> Iterator[tuple[str, str]]:
         """Yield nothing."""
         return iter(())
-
-    def _holds(self, value: Any, lower: Any, upper: Any) -> bool:
-        above = lower is None or value > lower or (self.includes_lower and value == lower)
-        below = upper is None or value < upper or (self.includes_upper and value == upper)
-        return above and below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +223,7 @@ class Prefix:
             return _constant(text.words(text.with_prefix(self.prefix), 1)) if text else {}
         if found.kind != "keyword":
             reason = f"Can only use prefix queries on keyword and text fields - not on [{self.field}]"
-            raise _shard_error(reader, reason)
+            raise shard_error(reader, reason)
         postings = reader.postings(self.field).items()
         groups = [numbers for value, numbers in postings if str(value).startswith(self.prefix)]
         return _constant(number for group in groups for number in group)
@@ -244,7 +259,8 @@ class Exists:
         paths = [path for path in reader.fields if matches(self.field, path) or path.startswith(self.field + ".")]
         if self.field in ("_id", "_index"):
             return MatchAll().match(reader)
-        return _constant(number for path in paths for number in reader.filled(path))
+        kept = [path for path in paths if reader.fields[path].kind != "text" or reader.fields[path].is_indexed]
+        return _constant(number for path in kept for number in reader.filled(path))
 
     def searched(self, _reader: Reader) -> Iterator[tuple[str, str]]:
         """Yield nothing."""
@@ -339,9 +355,9 @@ class Bool:
         return {number for number in found if counts[number] >= needed} if needed else found
 
     def _needed_should(self, *, is_optional: bool) -> int:
-        if self.minimum is not None:
+        if self.minimum is not None and (is_optional or self.should):
             needed = required(self.minimum, len(self.should))
-            return needed if is_optional or not self.should else max(needed, 1)
+            return needed if is_optional else max(needed, 1)
         return 0 if is_optional or not self.should else 1
 
 
@@ -397,7 +413,7 @@ class AcrossFields:
 
     def _queries(self, reader: Reader) -> Iterator[Query]:
         is_lenient = any(field.pattern == "*" for field in self.fields)
-        for path, boost in _expand(reader, self.fields).items():
+        for path, boost in expand(reader, self.fields).items():
             query = self.per_field(path, is_lenient=is_lenient)
             yield query if boost == 1.0 else Boosted(query=query, boost=boost)
 
@@ -420,13 +436,13 @@ def required(spec: str, clauses: int) -> int:
     return max(0, clauses + number if number < 0 or spec.startswith("-") else number)
 
 
-def _expand(reader: Reader, fields: Sequence[FieldBoost]) -> dict[str, float]:
-    """Return the boosts of the searched fields by path; a field named twice has both boosts."""
+def expand(reader: Reader, fields: Sequence[FieldBoost]) -> dict[str, float]:
+    """Return the boosts of the searched fields by path; one that two patterns name has both boosts."""
     found: dict[str, float] = {}
-    for field in fields:
-        paths = [field.pattern] if "*" not in field.pattern else _searchable(reader, field.pattern)
+    for pattern, boost in {field.pattern: field.boost for field in fields}.items():
+        paths = [pattern] if "*" not in pattern else _searchable(reader, pattern)
         for path in paths:
-            found[path] = found.get(path, 1.0) * field.boost
+            found[path] = found.get(path, 1.0) * boost
     return found
 
 
@@ -434,12 +450,18 @@ def _searchable(reader: Reader, pattern: str) -> list[str]:
     return [path for path, field in reader.fields.items() if field.is_indexed and matches(pattern, path)]
 
 
-def _analyze(reader: Reader, found: Field, text: Any, analyzer: Analyzer | None, is_lenient: bool) -> list[Any]:
+def analyze(reader: Reader, found: Field, text: Any, analyzer: Analyzer | None, is_lenient: bool) -> list[Token]:
+    """Return the tokens of a query's text in a text field; `ShardError` when the field has no inverted index."""
     if not found.is_indexed:
         if is_lenient:
             return []
-        raise _shard_error(reader, f"Cannot search on field [{found.path}] since it is not indexed.")
+        raise _not_indexed(reader, found)
     return positioned(analyzer or found.analyzer, [_text_of(text)])
+
+
+def _not_indexed(reader: Reader, found: Field) -> ShardError:
+    reason = f"Cannot search on field [{found.path}] since it is not indexed nor has doc values."
+    return shard_error(reader, f"failed to create query: {reason}")
 
 
 def _text_of(value: Any) -> str:
@@ -449,35 +471,83 @@ def _text_of(value: Any) -> str:
 
 
 def _value_match(reader: Reader, path: str, raw: Any, *, is_lenient: bool) -> Scores:
-    """Match a value of a field that is no text: keyword scores by rarity, everything else is 1."""
+    """Match a value of a field that is no text: keyword and boolean score by rarity, everything else is 1."""
     if path == "_id":
         return Ids(ids=(str(raw),)).match(reader)
     if path == "_index":
         return MatchAll().match(reader) if matches(str(raw), reader.index) else {}
     found = reader.fields.get(path)
-    value = None if found is None else _value_of(reader, found, raw, is_lenient=is_lenient)
-    if found is None or value is None:
+    if found is None:
         return {}
-    numbers = reader.postings(path).get(value, ())
-    is_scored = found.kind == "keyword" and numbers
-    return dict.fromkeys(numbers, no_norm_score(len(numbers), len(reader.filled(path))) if is_scored else 1.0)
-
-
-def _value_of(reader: Reader, found: Field, raw: Any, *, is_lenient: bool) -> Value | None:
     try:
-        return found.value(raw)
-    except ValueError as error:
+        value = _bound(found, raw)
+        if found.kind == "date":  # a day is all its moments
+            return _between(reader, path, value, _bound(found, raw, rounds_up=True))
+    except _BadValue as error:
         if is_lenient:
-            return None
-        raise _shard_error(reader, f"failed to create query: {error}") from None
+            return {}
+        raise error.on(reader) from None
+    numbers = reader.postings(path).get(value, ())
+    return dict.fromkeys(numbers, _value_score(reader, found, len(numbers)) if numbers else 1.0)
 
 
-def _bound(reader: Reader, found: Field, raw: Any) -> Value | None:
-    if raw is None:
-        return None
-    if found.kind in ("long", "integer", "short", "byte") and isinstance(raw, float):
-        return raw  # a bound may lie between two integers
-    return _value_of(reader, found, raw, is_lenient=False)
+def _between(
+    reader: Reader,
+    path: str,
+    lower: Value | None,
+    upper: Value | None,
+    *,
+    includes_lower: bool = True,
+    includes_upper: bool = True,
+) -> Scores:
+    def holds(value: Any) -> bool:
+        above = lower is None or value > lower or (includes_lower and value == lower)
+        below = upper is None or value < upper or (includes_upper and value == upper)
+        return above and below
+
+    return _constant(number for value, numbers in reader.postings(path).items() if holds(value) for number in numbers)
+
+
+def _value_score(reader: Reader, found: Field, matching: int) -> float:
+    if found.kind not in ("keyword", "boolean") or not found.is_indexed:
+        return 1.0
+    return value_score(matching=matching, filled=len(reader.filled(found.path)), entries=reader.entries(found.path))
+
+
+class _BadValue(Exception):
+    """A query's value that its field cannot take."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+    def on(self, reader: Reader) -> ShardError:
+        if self.kind == "query_shard_exception":
+            return shard_error(reader, str(self))
+        return ShardError(self.kind, str(self), index=reader.index)
+
+
+def _bound(found: Field, raw: Any, *, rounds_up: bool = False) -> Value:
+    """Return what a query's value is in a field; it need not be one that the field could hold."""
+    if found.kind == "date":
+        return _date_bound(raw, rounds_up=rounds_up)
+    try:
+        if found.kind in field_types.NUMBERS:
+            return field_types.numeric_bound(raw, found.kind)
+        if found.kind == "boolean":
+            return field_types.boolean_bound(raw)
+        return field_types.parser(found.kind)(raw)
+    except ValueError as error:
+        raise _BadValue("query_shard_exception", f"failed to create query: {error}") from None
+
+
+def _date_bound(raw: Any, *, rounds_up: bool) -> int:
+    if isinstance(raw, str) and any(mark in raw for mark in _DATE_MATH):
+        raise _BadValue("parse_exception", f"date math [{raw}] is not supported by {ENGINE}")
+    try:
+        return field_types.date_bound(raw, rounds_up=rounds_up)
+    except ValueError as error:
+        raise _BadValue("parse_exception", f"{error}: [{error}]") from None
 
 
 def _constant(numbers: Iterable[int]) -> Scores:
@@ -498,5 +568,6 @@ def _dis_max(scores: Sequence[Scores], tie_breaker: float) -> Scores:
     return {number: score + (total[number] - score) * tie_breaker for number, score in best.items()}
 
 
-def _shard_error(reader: Reader, reason: str) -> ShardError:
-    return ShardError("query_shard_exception", reason, index=reader.index)
+def shard_error(reader: Reader, reason: str) -> ShardError:
+    """Return the error for a query that one index cannot answer."""
+    return query_shard_error(reason, index=reader.index, uuid=reader.uuid)

@@ -10,8 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.embedded import field_types
 from connectors.embedded.analysis import ANALYZERS, Analyzer
-from connectors.embedded.errors import illegal_argument, parsing_error, unsupported
+from connectors.embedded.errors import (
+    ApiError,
+    illegal_argument,
+    number_format_error,
+    parsing_error,
+    token_name,
+    unsupported,
+)
+from connectors.embedded.field_types import to_text
 from connectors.embedded.query import (
     AcrossFields,
     Bool,
@@ -35,7 +44,8 @@ from connectors.embedded.query import (
     Words,
     required,
 )
-from connectors.embedded.query_string import parse_query_string, parse_simple_query_string
+from connectors.embedded.query_string import QueryString
+from connectors.embedded.simple_query_string import SimpleQueryString
 from connectors.json_bytes import JsonObject
 
 MAX_CLAUSES = 4096
@@ -91,7 +101,14 @@ _UNSUPPORTED = frozenset(
         "wrapper",
     ]
 )
-_DATE_MATH = ("now", "||")
+
+
+_MISSING = {
+    "match": "No text specified for text query",
+    "match_phrase": "No text specified for text query",
+    "multi_match": "No text specified for multi_match query",
+}
+"""What Elasticsearch says where the text is missing."""
 
 
 def parse_query(body: Any, depth: int = 0) -> Query:
@@ -105,8 +122,8 @@ def parse_query(body: Any, depth: int = 0) -> Query:
     if not body:
         raise illegal_argument("query malformed, empty clause found")
     if len(body) > 1:
-        first, second, *_ = body
-        raise parsing_error(f"[{first}] malformed query, expected [END_OBJECT] but found [FIELD_NAME] [{second}]")
+        first = next(iter(body))
+        raise parsing_error(f"[{first}] malformed query, expected [END_OBJECT] but found [FIELD_NAME]")
     ((name, value),) = body.items()
     if name in _UNSUPPORTED:
         raise unsupported(f"query [{name}]")
@@ -128,17 +145,20 @@ class _Clause:
     def take(self, key: str, default: Any = None) -> Any:
         return self.body.pop(key, default)
 
-    def required(self, key: str) -> Any:
+    def required(self, key: str, complaint: str = "requires '{key}' field") -> Any:
         if self.body.get(key) is None:
-            raise parsing_error(f"[{self.name}] requires '{key}' field")
+            raise parsing_error(f"[{self.name}] {complaint.format(key=key)}")
         return self.body.pop(key)
 
-    def query(self, key: str) -> Query:
-        return parse_query(self.required(key), self.depth + 1)
+    def query(self, key: str, complaint: str) -> Query:
+        return parse_query(self.required(key, complaint), self.depth + 1)
 
     def queries(self, key: str) -> tuple[Query, ...]:
-        value = self.take(key, [])
+        value = self.take(key) or []
         clauses = value if isinstance(value, list) else [value]
+        if not isinstance(value, dict | list):
+            reason = f"[{self.name}] {key} doesn't support values of type: {token_name(value)}"
+            raise ApiError(400, "x_content_parse_exception", reason)
         if len(clauses) > MAX_CLAUSES:
             raise illegal_argument(f"maxClauseCount is set to {MAX_CLAUSES}")
         return tuple(parse_query(clause, self.depth + 1) for clause in clauses)
@@ -146,9 +166,9 @@ class _Clause:
     def number(self, key: str, default: float) -> float:
         value = self.take(key, default)
         try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise illegal_argument(f"[{self.name}] [{key}] must be a number, not [{value}]") from None
+            return field_types.to_float(value, "float")
+        except ValueError:
+            raise number_format_error(value) from None
 
     def words(self, key: str, *allowed: str, default: str) -> str:
         value = str(self.take(key, default)).lower()
@@ -161,9 +181,11 @@ class _Clause:
 
     def analyzer(self) -> Analyzer | None:
         name = self.take("analyzer")
-        if name is not None and name not in ANALYZERS:
+        if name is None:
+            return None
+        if not isinstance(name, str) or name not in ANALYZERS:
             raise illegal_argument(f"[{self.name}] analyzer [{name}] not found")
-        return ANALYZERS[name] if name else None
+        return ANALYZERS[name]
 
     def minimum(self, key: str = "minimum_should_match") -> str | None:
         value = self.take(key)
@@ -181,9 +203,16 @@ class _Clause:
             raise illegal_argument(f"Failed to parse value [{value}] as only [true] or [false] are allowed.")
         return value in (True, "true")
 
+    def optional_flag(self, key: str) -> bool | None:
+        return self.flag(key) if self.body.get(key) is not None else None
+
     def fields(self) -> tuple[FieldBoost, ...]:
         value = self.take("fields", [])
-        return tuple(_field_boost(str(field)) for field in (value if isinstance(value, list) else [value]))
+        fields = value if isinstance(value, list) else [value]
+        for field in fields:
+            if not isinstance(field, str):
+                raise illegal_argument(f"Expected text but found {token_name(field)}")
+        return tuple(map(_field_boost, fields))
 
     def done(self, query: Query) -> Query:
         """Return the query with its boost, now that every key must have been taken."""
@@ -192,27 +221,32 @@ class _Clause:
         if boost < 0:
             raise illegal_argument(f"negative [boost] are not allowed in [{self.name}], use a value between 0 and 1")
         if self.body:
-            raise parsing_error(f"[{self.name}] query does not support [{next(iter(self.body))}]")
+            unknown = next(iter(self.body))
+            if self.name == "bool":
+                raise ApiError(400, "x_content_parse_exception", f"[bool] unknown field [{unknown}]")
+            raise parsing_error(f"[{self.name}] query does not support [{unknown}]")
         return query if boost == 1.0 else Boosted(query=query, boost=boost)
 
     def one_field(self, key: str) -> tuple[str, _Clause]:
         """Split `{field: {key: value, …}}`, or the short `{field: value}`, into the field and its own clause."""
-        boost, name = self.take("boost"), self.take("_name")
         fields = list(self.body)
+        if not fields:
+            raise parsing_error(_MISSING.get(self.name, f"[{self.name}] requires a field"))
         if len(fields) != 1:
-            found = " and ".join(f"[{field}]" for field in fields[:2]) or "none"
+            found = " and ".join(f"[{field}]" for field in fields[:2])
             raise parsing_error(f"[{self.name}] query doesn't support multiple fields, found {found}")
         value = self.body[fields[0]]
         body = dict(value) if isinstance(value, dict) else {key: value}
-        outer = {name: given for name, given in (("boost", boost), ("_name", name)) if given is not None}
-        return fields[0], _Clause(name=self.name, body={**outer, **body}, depth=self.depth)
+        return fields[0], _Clause(name=self.name, body=body, depth=self.depth)
 
     def scalar(self, key: str) -> Any:
         value = self.body.pop(key, None)
         if value is None:
-            raise illegal_argument(f"[{self.name}] requires a value for [{key}]")
+            raise parsing_error(_MISSING.get(self.name, f"[{self.name}] must be provided with a [{key}]"))
+        if isinstance(value, list) and self.name == "term":
+            raise parsing_error("[term] query does not support array of values")
         if isinstance(value, dict | list):
-            raise illegal_argument(f"Expected text but found {value!r:.40}")
+            raise illegal_argument(f"Expected text but found {token_name(value)}")
         return value
 
 
@@ -221,9 +255,9 @@ def _field_boost(text: str) -> FieldBoost:
     if not caret:
         return FieldBoost(text)
     try:
-        return FieldBoost(pattern, float(boost))
+        return FieldBoost(pattern, field_types.to_float(boost, "float"))
     except ValueError:
-        raise illegal_argument(f'For input string: "{boost}"') from None
+        raise number_format_error(boost) from None
 
 
 def _match_all(clause: _Clause) -> Query:
@@ -258,7 +292,12 @@ def _match_phrase(clause: _Clause) -> Query:
 
 
 def _multi_match(clause: _Clause) -> Query:
-    kind = clause.words("type", "best_fields", "most_fields", "phrase", default="best_fields")
+    kind = str(clause.take("type", "best_fields")).lower()
+    if kind in ("cross_fields", "phrase_prefix", "bool_prefix"):
+        raise unsupported(f"[multi_match] with [type: {kind}]")
+    if kind not in ("best_fields", "most_fields", "phrase"):
+        reason = f"failed to parse [multi_match] query type [{kind}]. unknown type."
+        raise ApiError(400, "parse_exception", reason)
     text = clause.scalar("query")
     fields = clause.fields() or (FieldBoost("*"),)
     per_field = _phrase_of(clause, text) if kind == "phrase" else _words_of(clause, text)
@@ -320,21 +359,27 @@ def _term(clause: _Clause) -> Query:
 def _terms(clause: _Clause) -> Query:
     boost, name = clause.take("boost", 1.0), clause.take("_name")
     if len(clause.body) != 1:
-        raise parsing_error("[terms] query requires a field name, and takes one only")
+        raise parsing_error(
+            "[terms] query requires a field name, followed by array of terms or a document lookup specification"
+        )
     ((field, values),) = clause.body.items()
+    if isinstance(values, dict):
+        raise unsupported("[terms] with a lookup")
     if not isinstance(values, list):
-        raise unsupported("[terms] with anything but an array of values")
+        raise parsing_error(f"[terms] query does not support [{field}]")
+    for value in values:
+        if not isinstance(value, str | int | float):
+            raise parsing_error(f"[terms] query does not support {token_name(value)} among the values of [{field}]")
     clause.body = {"boost": boost, "_name": name}
     return clause.done(ConstantScore(query=Terms(field=field, values=tuple(values))))
 
 
 def _range(clause: _Clause) -> Query:
     field, inner = clause.one_field("gte")
+    if not isinstance(clause.body.get(field), dict):
+        raise parsing_error(f"[range] query does not support [{field}]")
     bounds = {key: inner.take(key) for key in ("gt", "gte", "lt", "lte")}
     inner.words("relation", "intersects", default="intersects")
-    for value in bounds.values():
-        if isinstance(value, str) and any(mark in value for mark in _DATE_MATH):
-            raise unsupported(f"date math [{value}]")
     query = Range(
         field=field,
         lower=bounds["gte"] if bounds["gt"] is None else bounds["gt"],
@@ -354,12 +399,19 @@ def _prefix(clause: _Clause) -> Query:
 
 
 def _ids(clause: _Clause) -> Query:
-    values = clause.required("values")
-    return clause.done(Ids(ids=tuple(map(str, values if isinstance(values, list) else [values]))))
+    values = clause.take("values", [])
+    ids = values if isinstance(values, list) else [values]
+    for one in ids:
+        if not isinstance(one, str | int | float):
+            raise parsing_error(f"[ids] values doesn't support values of type: {token_name(one)}")
+    return clause.done(Ids(ids=tuple(map(to_text, ids))))
 
 
 def _exists(clause: _Clause) -> Query:
-    return clause.done(Exists(field=str(clause.required("field"))))
+    field = clause.required("field", "must be provided with a [{key}]")
+    if not isinstance(field, str):
+        raise parsing_error(f"[exists] unknown token [{token_name(field)}] after [field]")
+    return clause.done(Exists(field=field))
 
 
 def _bool(clause: _Clause) -> Query:
@@ -381,43 +433,45 @@ def _dis_max(clause: _Clause) -> Query:
 
 
 def _constant_score(clause: _Clause) -> Query:
-    return clause.done(ConstantScore(query=clause.query("filter")))
+    return clause.done(ConstantScore(query=clause.query("filter", "requires a 'filter' element")))
 
 
 def _boosting(clause: _Clause) -> Query:
-    return clause.done(
-        Boosting(
-            positive=clause.query("positive"),
-            negative=clause.query("negative"),
-            negative_boost=clause.number("negative_boost", 0.0),
-        )
+    complaint = "query requires '{key}' query to be set'"
+    query = Boosting(
+        positive=clause.query("positive", complaint),
+        negative=clause.query("negative", complaint),
+        negative_boost=clause.number("negative_boost", -1.0),
     )
+    if query.negative_boost < 0:
+        raise parsing_error("[boosting] query requires 'negative_boost' to be set to be a positive value'")
+    return clause.done(query)
 
 
 def _query_string(clause: _Clause) -> Query:
     default_field = clause.take("default_field")
-    fields = clause.fields() or (_field_boost(str(default_field or "*")),)
     clause.words("type", "best_fields", default="best_fields")
-    query = parse_query_string(
-        str(clause.scalar("query")),
-        fields=fields,
+    query = QueryString(
+        text=str(clause.scalar("query")),
+        fields=clause.fields(),
+        default_field=None if default_field is None else str(default_field),
         operator=clause.operator("default_operator"),
         tie_breaker=clause.number("tie_breaker", 0.0),
         minimum=clause.minimum(),
         analyzer=clause.analyzer(),
-        is_lenient=clause.flag("lenient"),
+        is_lenient=clause.optional_flag("lenient"),
     )
     return clause.done(query)
 
 
 def _simple_query_string(clause: _Clause) -> Query:
-    query = parse_simple_query_string(
-        str(clause.scalar("query")),
+    query = SimpleQueryString(
+        text=str(clause.scalar("query")),
         fields=clause.fields() or (FieldBoost("*"),),
         operator=clause.operator("default_operator"),
         minimum=clause.minimum(),
         analyzer=clause.analyzer(),
-        is_lenient=clause.flag("lenient"),
+        is_lenient=clause.optional_flag("lenient"),
     )
     return clause.done(query)
 

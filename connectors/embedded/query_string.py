@@ -1,26 +1,28 @@
-"""The query languages of `query_string` (and `?q=`) and `simple_query_string`, the part of them that words need.
+"""The query language of `query_string` and of `?q=`: Lucene's classic one, the part of it that words need.
 
 Understood: words, "quoted phrases", `+`, `-`, parentheses, `AND`, `OR`, `NOT`, `&&`, `||`, `!`, `field:word`,
-`field:"a phrase"`, `field:(…)`, `word^2`, backslash escapes; in the simple language `+`, `|`, `-`, quotes and
-parentheses. Everything else of the languages (wildcards, fuzziness, slop, ranges, regular expressions) is refused.
+`field:"a phrase"`, `field:(…)`, `field:*`, `_exists_:field`, `word^2`, backslash escapes. Everything else of the
+language (wildcards inside words, fuzziness, slop, ranges, regular expressions) is refused.
 
-Law: words without an operator between them keep the meaning that Lucene's classic parser gives them, odd as it is
-where AND and OR mix.
+Law: words without an operator between them are analyzed together, and AND and OR mean what Lucene's classic parser
+makes of them, odd as it is where they mix. A text is parsed for the index that it searches, as in Elasticsearch: there
+the fields are known, and what cannot be parsed is an error of the shard.
 
-*Source:* Lucene's QueryParserBase.addClause and SimpleQueryParser; Elasticsearch's QueryStringQueryParser.
+*Source:* Lucene's QueryParser.jj and QueryParserBase.addClause; Elasticsearch 9.5's QueryStringQueryParser.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from connectors.embedded.analysis import Analyzer
-from connectors.embedded.errors import ApiError, parsing_error
+from connectors.embedded.errors import ENGINE, ShardError
+from connectors.embedded.field_texts import FieldTexts, Weights, either
+from connectors.embedded.index import Reader
 from connectors.embedded.query import (
-    AcrossFields,
     Bool,
     Boosted,
     Exists,
@@ -28,27 +30,69 @@ from connectors.embedded.query import (
     MatchAll,
     MatchNone,
     Operator,
-    PerField,
-    Phrase,
     Query,
-    Words,
+    expand,
+    shard_error,
 )
+from connectors.embedded.text_index import Scores
 
-Fields = tuple[FieldBoost, ...]
+MAX_DEPTH = 100
+"""Parentheses inside parentheses; a text with more is refused."""
+
 _Occur = Literal["must", "should", "must_not"]
+_Clauses = list[tuple[_Occur, Query]]
 
+_START = r"""(?:[^\s+\-!():^\[\]"{}~*?\\/]|\\.)"""
+_WORD = rf"(?:{_START}|[*?])(?:{_START}|[+\-*?])*"
 _LEXEME = re.compile(
-    r"""\s*(?:(?P<phrase>"(?:[^"\\]|\\.)*")|(?P<operator>&&|\|\||[+\-!](?=\S)|[()])"""
-    r"""|(?P<boost>\^\d+(?:\.\d+)?)|(?P<field>(?:[^\s"()^:+\-!\\]|\\.)(?:[^\s"()^:\\]|\\.)*):(?=\S)"""
-    r"""|(?P<word>(?:[^\s"()^:\\]|\\.)+))"""
+    rf"""\s*(?:(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<bare>[+\-!]\s)|(?P<sign>[+\-!():])|\^(?P<boost>\d+(?:\.\d+)?)"""
+    rf"""|(?P<word>{_WORD})|(?P<refused>~\S*|/(?:[^*/]|\\/)*/|[\[{{].*[\]}}]))""",
+    re.DOTALL,
 )
-_REFUSED = re.compile(r"(?<!\\)[*?~/\[\]{}<>=]")
-_SIMPLE_LEXEME = re.compile(
-    r"""\s*(?:(?P<phrase>"(?:[^"\\]|\\.)*")|(?P<operator>[+|()]|-(?=\S))|(?P<word>(?:[^\s"()+|\\]|\\.)+))"""
-)
-_SIMPLE_REFUSED = re.compile(r"(?<!\\)\*$|(?<!\\)~\d*$")
+_WILDCARD = re.compile(r"(?<!\\)(?:\\\\)*[*?]")
 _CONJUNCTIONS = {"AND": "and", "&&": "and", "OR": "or", "||": "or"}
-_PROHIBITIONS = ("NOT", "!", "-")
+_OPERATORS = frozenset({*_CONJUNCTIONS, "NOT"})
+_ENDS_A_RUN = frozenset({":", "*", "^", *_CONJUNCTIONS})
+"""What comes after a word that does not belong to the run of words before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryString:
+    """`query_string`. Without `fields`, `default_field` says where to look; `is_lenient` None = as `*` needs it."""
+
+    text: str
+    fields: tuple[FieldBoost, ...] = ()
+    default_field: str | None = None
+    operator: Operator = "or"
+    tie_breaker: float = 0.0
+    minimum: str | None = None
+    analyzer: Analyzer | None = None
+    is_lenient: bool | None = None
+
+    def match(self, reader: Reader) -> Scores:
+        """Match what the text describes; `ShardError` when it cannot be parsed."""
+        return self._parsed(reader).match(reader)
+
+    def searched(self, reader: Reader) -> Iterator[tuple[str, str]]:
+        """Yield what the words look for."""
+        return self._parsed(reader).searched(reader)
+
+    def _parsed(self, reader: Reader) -> Query:
+        if not self.text.strip():
+            return MatchNone()
+        query = _Parser(self, reader).parse()
+        return query if self.minimum is None else _with_minimum(query, self.minimum)
+
+
+def _with_minimum(query: Query, minimum: str) -> Query:
+    """Return the query with `minimum_should_match` at its top, if that has clauses."""
+    match query:
+        case Boosted():
+            return replace(query, query=_with_minimum(query.query, minimum))
+        case Bool():
+            return replace(query, minimum=minimum)
+        case _:
+            return query
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,255 +101,209 @@ class _Lexeme:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    """What holds for the whole text: where to look and how to put the parts together."""
+class _Parser:
+    """One text on its way into a query for one index."""
 
-    text: str
-    fields: Fields
-    operator: Operator
-    tie_breaker: float
-    minimum: str | None
-    analyzer: Analyzer | None
-    is_lenient: bool
-
-    def words(self, text: str, fields: Fields) -> Query:
-        """Return the query for a word, which analysis may find to be several."""
-
-        def per_field(path: str, *, is_lenient: bool) -> Query:
-            lenient = is_lenient or self.is_lenient
-            return Words(field=path, text=text, operator=self.operator, analyzer=self.analyzer, is_lenient=lenient)
-
-        return self._across(fields, per_field)
-
-    def phrase(self, text: str, fields: Fields) -> Query:
-        """Return the query for a quoted phrase."""
-
-        def per_field(path: str, *, is_lenient: bool) -> Query:
-            return Phrase(field=path, text=text, analyzer=self.analyzer, is_lenient=is_lenient or self.is_lenient)
-
-        return self._across(fields, per_field)
-
-    def _across(self, fields: Fields, per_field: PerField) -> Query:
-        return AcrossFields(fields=fields, per_field=per_field, tie_breaker=self.tie_breaker)
-
-
-def parse_query_string(
-    text: str,
-    *,
-    fields: Fields,
-    operator: Operator = "or",
-    tie_breaker: float = 0.0,
-    minimum: str | None = None,
-    analyzer: Analyzer | None = None,
-    is_lenient: bool = False,
-) -> Query:
-    """Return the query that a text in Lucene's query language describes; `ApiError` 400 when it is not understood."""
-    settings = _Settings(
-        text=text,
-        fields=fields,
-        operator=operator,
-        tie_breaker=tie_breaker,
-        minimum=minimum,
-        analyzer=analyzer,
-        is_lenient=is_lenient,
-    )
-    if text.strip() in ("*", "*:*"):
-        return MatchAll()
-    exists = re.fullmatch(r"\s*_exists_:([\w.*]+)\s*", text)
-    if exists:
-        return Exists(field=exists[1])
-    return _Parser(settings, _lex(text, _LEXEME, _REFUSED)).parse()
-
-
-def parse_simple_query_string(
-    text: str,
-    *,
-    fields: Fields,
-    operator: Operator = "or",
-    minimum: str | None = None,
-    analyzer: Analyzer | None = None,
-    is_lenient: bool = False,
-) -> Query:
-    """Return the query of a text in the simple language; `ApiError` 400 for what is left out of it."""
-    settings = _Settings(
-        text=text,
-        fields=fields,
-        operator=operator,
-        tie_breaker=1.0,
-        minimum=minimum,
-        analyzer=analyzer,
-        is_lenient=is_lenient,
-    )
-    if text.strip() == "*":
-        return MatchAll()
-    return _SimpleParser(settings, _lex(text, _SIMPLE_LEXEME, _SIMPLE_REFUSED)).parse()
-
-
-def _lex(text: str, lexeme: re.Pattern[str], refused: re.Pattern[str]) -> list[_Lexeme]:
-    lexemes: list[_Lexeme] = []
-    position = 0
-    while position < len(text.rstrip()):
-        match = lexeme.match(text, position)
-        if match is None or match.lastgroup is None:
-            raise _cannot_parse(text, f"at character {position}")
-        found = _Lexeme(match.lastgroup, match[match.lastgroup])
-        if found.kind == "word" and refused.search(found.text):
-            raise _cannot_parse(
-                text, f"[{found.text}]: wildcards, fuzziness, ranges and regular expressions are not supported"
-            )
-        lexemes.append(found)
-        position = match.end()
-    return lexemes
-
-
-def _cannot_parse(text: str, why: str) -> ApiError:
-    return parsing_error(f"Failed to parse query [{text}]: {why} (by the embedded engine)")
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text)
-
-
-class _Lexemes:
-    """The lexemes not read yet."""
-
-    def __init__(self, settings: _Settings, lexemes: Sequence[_Lexeme]) -> None:
-        self.settings = settings
-        self._lexemes = lexemes
+    def __init__(self, source: QueryString, reader: Reader) -> None:
+        self._source = source
+        self._reader = reader
+        self._fields = source.fields or (FieldBoost(source.default_field or "*"),)
+        self._weights = expand(reader, self._fields)
+        is_lenient = source.is_lenient
+        if is_lenient is None:
+            is_lenient = any(field.pattern == "*" for field in self._fields)
+        self._texts = FieldTexts(
+            reader=reader, operator=source.operator, analyzer=source.analyzer, is_lenient=is_lenient
+        )
+        self._lexemes = list(self._lex(source.text))
         self._position = 0
 
-    def peek(self) -> _Lexeme | None:
-        return self._lexemes[self._position] if self._position < len(self._lexemes) else None
+    def parse(self) -> Query:
+        query = self._clauses(None, depth=0)
+        if self._peek() is not None:
+            raise self._failed()
+        return query or MatchNone()
 
-    def next(self) -> _Lexeme:
-        lexeme = self.peek()
+    def _lex(self, text: str) -> Iterator[_Lexeme]:
+        position, end = 0, len(text.rstrip())
+        while position < end:
+            found = _LEXEME.match(text, position)
+            if found is None or found.lastgroup is None:
+                raise self._failed()
+            kind, lexeme = found.lastgroup, found[found.lastgroup]
+            if kind == "refused":
+                raise self._refused(lexeme)
+            yield _Lexeme("sign", "*") if lexeme == "*" else _Lexeme(kind, lexeme)
+            position = found.end()
+
+    def _failed(self) -> ShardError:
+        return shard_error(self._reader, f"Failed to parse query [{self._source.text}]")
+
+    def _refused(self, lexeme: str) -> ShardError:
+        reason = f"Failed to parse query [{self._source.text}]: [{lexeme}] is not supported by {ENGINE}"
+        return shard_error(self._reader, reason)
+
+    def _peek(self, ahead: int = 0) -> _Lexeme | None:
+        position = self._position + ahead
+        return self._lexemes[position] if position < len(self._lexemes) else None
+
+    def _next(self) -> _Lexeme:
+        lexeme = self._peek()
         if lexeme is None:
-            raise _cannot_parse(self.settings.text, "it ends too early")
+            raise self._failed()
         self._position += 1
         return lexeme
 
-    def accept(self, *texts: str) -> str | None:
-        """Pass over an operator, or a word that is one, and return it; None when something else comes."""
-        lexeme = self.peek()
-        if lexeme is None or lexeme.kind in ("phrase", "field") or lexeme.text not in texts:
+    def _accept(self, *texts: str) -> str | None:
+        """Pass over a sign, or a word that is an operator, and return it; None when something else comes."""
+        lexeme = self._peek()
+        if lexeme is None or lexeme.kind not in ("sign", "word") or lexeme.text not in texts:
             return None
         self._position += 1
         return lexeme.text
 
-    def expect(self, text: str) -> None:
-        if self.accept(text) is None:
-            raise _cannot_parse(self.settings.text, f"[{text}] is missing")
+    def _clauses(self, field: str | None, depth: int) -> Query | None:
+        """Read clauses up to a closing parenthesis or the end. `field`: where to look, None for the default."""
+        if depth > MAX_DEPTH:
+            raise self._failed()
+        clauses: _Clauses = []
+        first, only = True, None
+        while first or not self._is_at_end():
+            if (run := self._run()) is not None:
+                only = self._add_run(clauses, self._words(field, run), only if not first else None)
+            else:
+                conjunction = None if first else _CONJUNCTIONS.get(self._accept(*_CONJUNCTIONS) or "")
+                sign = self._accept("+", "-", "!", "NOT")
+                query = self._clause(field, depth)
+                self._add(clauses, conjunction, sign, query)
+                only = query if first and sign is None else only
+            first = False
+        return only if len(clauses) == 1 and only is not None else _combined(clauses)
 
+    def _is_at_end(self) -> bool:
+        lexeme = self._peek()
+        return lexeme is None or lexeme == _Lexeme("sign", ")")
 
-class _Parser(_Lexemes):
-    """Lucene's classic query language."""
+    def _run(self) -> str | None:
+        """Read two words or more with no operator between or right after them; None when none come."""
+        if not (self._is_plain(0) and self._is_plain(1) and not self._ends_a_run(2)):
+            return None
+        words = [self._next().text]
+        while self._is_plain(0) and not self._ends_a_run(1):
+            words.append(self._next().text)
+        return " ".join(words)
 
-    def parse(self) -> Query:
-        query = self._clauses(self.settings.fields, depth=0)
-        if self.peek() is not None:
-            raise _cannot_parse(self.settings.text, f"[{self.next().text}] is not expected here")
-        return query
+    def _is_plain(self, ahead: int) -> bool:
+        lexeme = self._peek(ahead)
+        if lexeme is None or lexeme.kind != "word" or lexeme.text in _OPERATORS:
+            return False
+        return _WILDCARD.search(lexeme.text) is None
 
-    def _clauses(self, fields: Fields, depth: int) -> Query:
-        clauses: list[tuple[_Occur, Query]] = []
-        while self.peek() is not None and self.peek() != _Lexeme("operator", ")"):
-            conjunction = _CONJUNCTIONS.get(self.accept(*_CONJUNCTIONS) or "") if clauses else None
-            is_required = self.accept("+") is not None
-            is_prohibited = not is_required and self.accept(*_PROHIBITIONS) is not None
-            query = self._clause(fields, depth)
-            self._add(clauses, conjunction, query, is_required=is_required, is_prohibited=is_prohibited)
-        return _combined(clauses, self.settings.minimum if depth == 0 else None)
+    def _ends_a_run(self, ahead: int) -> bool:
+        lexeme = self._peek(ahead)
+        return lexeme is not None and (lexeme.kind == "boost" or lexeme.text in _ENDS_A_RUN)
 
-    def _add(
-        self,
-        clauses: list[tuple[_Occur, Query]],
-        conjunction: str | None,
-        query: Query,
-        *,
-        is_required: bool,
-        is_prohibited: bool,
-    ) -> None:
+    def _add_run(self, clauses: _Clauses, query: Query | None, only: Query | None) -> Query | None:
+        """Add the clauses of a run of words; return the query that stands for all if nothing else comes."""
+        occur: _Occur = "must" if self._source.operator == "and" else "should"
+        if isinstance(query, Bool):
+            clauses += [(occur, clause) for clause in (*query.must, *query.should)]
+        elif query is not None:
+            clauses.append((occur, query))
+        return query if only is None else only
+
+    def _add(self, clauses: _Clauses, conjunction: str | None, sign: str | None, query: Query | None) -> None:
         """Lucene's rule: AND makes the clause before it required, too; with default AND, OR frees it again."""
-        default_and = self.settings.operator == "and"
+        default_and = self._source.operator == "and"
         if clauses and clauses[-1][0] != "must_not":
             if conjunction == "and":
                 clauses[-1] = ("must", clauses[-1][1])
             elif conjunction == "or" and default_and:
                 clauses[-1] = ("should", clauses[-1][1])
-        if is_prohibited:
+        if query is None:
+            return
+        if sign not in (None, "+"):
             clauses.append(("must_not", query))
         elif default_and:
-            clauses.append(("should" if conjunction == "or" and not is_required else "must", query))
+            clauses.append(("should" if conjunction == "or" else "must", query))
         else:
-            clauses.append(("must" if is_required or conjunction == "and" else "should", query))
+            clauses.append(("must" if sign == "+" or conjunction == "and" else "should", query))
 
-    def _clause(self, fields: Fields, depth: int) -> Query:
-        lexeme = self.next()
-        match lexeme.kind:
-            case "field":
-                return self._clause((FieldBoost(_unescape(lexeme.text)),), depth)
-            case "phrase":
-                return self._boosted(self.settings.phrase(_unescape(lexeme.text[1:-1]), fields))
-            case "word" if lexeme.text not in (*_CONJUNCTIONS, "NOT"):
-                return self._boosted(self.settings.words(_unescape(lexeme.text), fields))
-            case "operator" if lexeme.text == "(":
-                query = self._clauses(fields, depth + 1)
-                self.expect(")")
+    def _clause(self, field: str | None, depth: int) -> Query | None:
+        colon = self._peek(1)
+        if colon == _Lexeme("sign", ":") and self._peek() is not None:
+            name = self._next()
+            is_name = name.kind == "word" and name.text not in _OPERATORS and _WILDCARD.search(name.text) is None
+            if name.text != "*" and not is_name:
+                raise self._failed()
+            self._next()
+            field = _unescape(name.text)
+        lexeme = self._next()
+        match lexeme.kind, lexeme.text:
+            case "quoted", text:
+                return self._boosted(self._phrase(field, _unescape(text[1:-1])))
+            case "bare", _:
+                return self._boosted(self._words(field, lexeme.text[0]))
+            case "sign", "*":
+                return self._boosted(self._anything(field))
+            case "sign", "(":
+                query = self._clauses(field, depth + 1)
+                if self._accept(")") is None:
+                    raise self._failed()
                 return self._boosted(query)
+            case "word", text if text not in _OPERATORS:
+                return self._boosted(self._word(field, text))
             case _:
-                raise _cannot_parse(self.settings.text, f"[{lexeme.text}] is not expected here")
+                raise self._failed()
 
-    def _boosted(self, query: Query) -> Query:
-        lexeme = self.peek()
+    def _boosted(self, query: Query | None) -> Query | None:
+        lexeme = self._peek()
         if lexeme is None or lexeme.kind != "boost":
             return query
-        return Boosted(query=query, boost=float(self.next().text[1:]))
+        boost = float(self._next().text)
+        return query if query is None or boost == 1.0 else Boosted(query=query, boost=boost)
+
+    def _word(self, field: str | None, text: str) -> Query | None:
+        if _WILDCARD.search(text):
+            raise self._refused(text)
+        return self._words(field, text)
+
+    def _words(self, field: str | None, text: str) -> Query | None:
+        text = _unescape(text)
+        if field == "_exists_":
+            return Exists(field=text)
+        has_field = field is not None or not self._source.fields
+        if has_field and len(text) > 1 and text[0] in "<>":
+            raise self._refused(text)
+        return self._texts.words(text, self._where(field), tie_breaker=self._source.tie_breaker)
+
+    def _phrase(self, field: str | None, text: str) -> Query | None:
+        return Exists(field=text) if field == "_exists_" else self._texts.phrase(text, self._where(field))
+
+    def _anything(self, field: str | None) -> Query | None:
+        """Return the query of a lone `*`: any document, or any with a value in a field."""
+        actual = field or self._source.default_field or (None if self._source.fields else "*")
+        if actual is not None:
+            return MatchAll() if actual == "*" else Exists(field=actual)
+        found = ((Exists(field=path), boost) for path, boost in self._weights.items())
+        return either([query if boost == 1.0 else Boosted(query=query, boost=boost) for query, boost in found])
+
+    def _where(self, field: str | None) -> Weights:
+        if field is None or field == self._source.default_field:
+            return self._weights
+        return expand(self._reader, (FieldBoost(field),))
 
 
-class _SimpleParser(_Lexemes):
-    """Elasticsearch's simple query language: `+` is and, `|` is or, `-` is not."""
-
-    def parse(self) -> Query:
-        query = self._either()
-        if self.peek() is not None:
-            raise _cannot_parse(self.settings.text, f"[{self.next().text}] is not expected here")
-        return query
-
-    def _either(self) -> Query:
-        clauses: list[tuple[_Occur, Query]] = []
-        current: _Occur = "must" if self.settings.operator == "and" else "should"
-        while self.peek() is not None and self.peek() != _Lexeme("operator", ")"):
-            joint = self.accept("+", "|")
-            occur: _Occur = {"+": "must", "|": "should"}.get(joint or "", current)  # type: ignore[assignment]
-            if joint and clauses and clauses[-1][0] != "must_not":
-                clauses[-1] = (occur, clauses[-1][1])
-            if self.peek() is None:
-                break
-            is_prohibited = self.accept("-") is not None
-            clauses.append(("must_not" if is_prohibited else occur, self._one()))
-        return _combined(clauses, self.settings.minimum)
-
-    def _one(self) -> Query:
-        lexeme = self.next()
-        if lexeme.text == "(" and lexeme.kind == "operator":
-            query = self._either()
-            self.expect(")")
-            return query
-        if lexeme.kind == "phrase":
-            return self.settings.phrase(_unescape(lexeme.text[1:-1]), self.settings.fields)
-        return self.settings.words(_unescape(lexeme.text), self.settings.fields)
-
-
-def _combined(clauses: Sequence[tuple[_Occur, Query]], minimum: str | None) -> Query:
-    """Return one query for all clauses."""
+def _combined(clauses: _Clauses) -> Query | None:
+    """Return one query for all clauses, None for none."""
     if not clauses:
-        return MatchNone()
-    if len(clauses) == 1 and clauses[0][0] != "must_not":
-        return clauses[0][1]
+        return None
     return Bool(
         must=tuple(query for occur, query in clauses if occur == "must"),
         should=tuple(query for occur, query in clauses if occur == "should"),
         must_not=tuple(query for occur, query in clauses if occur == "must_not"),
-        minimum=minimum,
     )
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)

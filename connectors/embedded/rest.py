@@ -34,8 +34,12 @@ MAX_BODY_BYTES: Final = 100 * 1024 * 1024
 
 Action = Callable[[Call], Awaitable[Reply]]
 
-_VENDOR = re.compile(r"application/vnd\.elasticsearch\+(?P<kind>json|x-ndjson); ?compatible-with=[89]")
+_VENDOR = re.compile(r"application/vnd\.elasticsearch\+(?P<kind>json|x-ndjson)(?:; ?compatible-with=[89])?")
 _BODY_TYPES = frozenset({"application/json", "application/x-ndjson", "application/vnd.api+json"})
+_VENDOR_NAME = "application/vnd.elasticsearch+"
+_OTHER_FORMATS = ("yaml", "cbor", "smile")
+"""What Elasticsearch can write besides JSON. It gives JSON to whoever accepts none of them, browsers among others."""
+
 _NAME = re.compile(r"\{(\w+)\}")
 _GET = ("GET", "HEAD")
 _READ = ("GET", "POST")
@@ -105,7 +109,7 @@ class RestEngine:
         allowed: list[str] = []
         for route in self._routes:
             names = route.matches(path)
-            if names is None:
+            if names is None or ("new_index" in names and method != "PUT"):
                 continue
             if method in route.methods or (method == "HEAD" and "GET" in route.methods):
                 return route, names
@@ -114,7 +118,8 @@ class RestEngine:
             listed = ", ".join(sorted(set(allowed)))
             reason = f"Incorrect HTTP method for uri [{path}] and method [{method}], allowed: [{listed}]"
             raise PlainError(405, reason)
-        raise PlainError(400, f"no handler found for uri [{path}] and method [{method}] in {ENGINE}")
+        reason = f"no handler found for uri [{path}] and method [{method}] in {ENGINE}"
+        raise PlainError(400, reason, says_status=False)
 
 
 def _routes(administration: Administration, documents: Documents, searching: Searching) -> list[_Route]:
@@ -157,7 +162,7 @@ def _routes(administration: Administration, documents: Documents, searching: Sea
             for name in ("_refresh", "_flush", "_forcemerge")
             for path in (f"/{name}", f"/{{index}}/{name}")
         ),
-        (("PUT",), "/{index}", administration.create, ()),
+        (("PUT",), "/{new_index}", administration.create, ()),
         (("DELETE",), "/{index}", administration.delete, indices),
         (_GET, "/{index}", administration.get, indices),
     ]
@@ -179,23 +184,23 @@ def _compile(path: str) -> re.Pattern[str]:
 
 def _check_media_types(request: SearchRequest, parameters: Parameters) -> None:
     kind = header(request.headers, "Content-Type")
-    if request.body and not _is_json(kind or "", _BODY_TYPES):
+    if request.body and not _is_json(kind or ""):
+        if kind is not None and (_VENDOR_NAME in kind.lower() or "/" not in kind):
+            reason = "Invalid media-type value on headers [Content-Type]"
+            raise ApiError(400, "media_type_header_exception", reason)
         problem = "header is missing" if kind is None else f"header [{kind}] is not supported"
         raise PlainError(406, f"Content-Type {problem}")
     output = parameters.text("format")
     if output not in (None, "json", "text"):
         raise illegal_argument(f"the format [{output}] is not supported by {ENGINE}")
-    accepts = header(request.headers, "Accept") or ""
-    if accepts and not any(
-        _is_json(one, ("application/json", "application/*", "*/*", "text/plain", "text/*"))
-        for one in accepts.split(",")
-    ):
+    accepts = (header(request.headers, "Accept") or "").lower()
+    if any(other in accepts for other in _OTHER_FORMATS) and "json" not in accepts and "*/*" not in accepts:
         raise PlainError(406, f"Accept header [{accepts}] is not supported by {ENGINE}")
 
 
-def _is_json(media_type: str, plain: Sequence[str] | frozenset[str]) -> bool:
+def _is_json(media_type: str) -> bool:
     name = media_type.partition(";")[0].strip().lower()
-    return name in plain or _VENDOR.fullmatch(media_type.strip().lower()) is not None
+    return name in _BODY_TYPES or _VENDOR.fullmatch(media_type.strip().lower()) is not None
 
 
 def _filtered(reply: Reply, filter_path: str | None) -> Reply:

@@ -5,10 +5,11 @@ field. Lucene counts a field's documents and average length over those; tantivy 
 statistics, and with them the scores, agree for sparse fields, too, and a field that dynamic mapping finds later
 needs no other field's index to be made again.
 
-Law: a score is Lucene's. tantivy keeps the factor k1 + 1 that Lucene dropped in 8.0; it is divided out here, and
-nowhere else.
+Law: a score is Elasticsearch's. Lucene's own BM25 dropped the factor k1 + 1 in 8.0; Elasticsearch keeps it, and so
+does tantivy.
 
-*Source:* Lucene's BM25Similarity (k1 = 1.2, b = 0.75); tantivy's Bm25Weight, same length encoding.
+*Source:* Elasticsearch's SimilarityService (Lucene's LegacyBM25Similarity, k1 = 1.2, b = 0.75); tantivy's Bm25Weight,
+same length encoding.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import TypeAlias
 
 import tantivy
 
-from connectors.embedded.analysis import Analyzer, Token
+from connectors.embedded.analysis import Analyzer, Token, encodable
 from connectors.embedded.field_types import Value
 
 Scores: TypeAlias = dict[int, float]
 """Scores by document number; what is not in it does not match."""
 
-K1 = 1.2
-_TANTIVY_FACTOR = K1 + 1.0
+_K1 = 1.2
+_B = 0.75
 _VALUE_GAP = 100
 """Positions between two values of one field, so that no phrase reaches across (`position_increment_gap`)."""
 _WRITER_BYTES = 64_000_000
@@ -45,10 +46,14 @@ def positioned(analyzer: Analyzer, values: Iterable[Value]) -> list[Token]:
     return tokens
 
 
-def no_norm_score(matching: int, total: int) -> float:
-    """Return the score of a term in a field without lengths (keyword): idf / (1 + k1) for a frequency of one."""
-    idf = math.log(1.0 + (total - matching + 0.5) / (matching + 0.5))
-    return idf / (1.0 + K1)
+def value_score(*, matching: int, filled: int, entries: int) -> float:
+    """Return the score of one value in a field without lengths (keyword, boolean), the same for all that match.
+
+    `matching` documents have the value, `filled` have any; `entries` counts their different values together. Lucene
+    takes every document for one value long, and compares that with the average.
+    """
+    idf = math.log(1.0 + (filled - matching + 0.5) / (matching + 0.5))
+    return idf * (1.0 + _K1) / (1.0 + _K1 * (1.0 - _B + _B * filled / entries))
 
 
 class TextIndex:
@@ -121,12 +126,12 @@ class TextReader:
 
     def with_prefix(self, prefix: str) -> list[str]:
         """Return the words of the field that begin with `prefix`."""
-        return [word for word, _ in self._searcher.terms_with_prefix(_TERMS, prefix)]
+        return [word for word, _ in self._searcher.terms_with_prefix(_TERMS, encodable(prefix))]
 
     def _term(self, word: str) -> tantivy.Query:
-        return tantivy.Query.term_query(self._schema, _TERMS, word)
+        return tantivy.Query.term_query(self._schema, _TERMS, encodable(word))
 
     def _search(self, query: tantivy.Query) -> Scores:
         found = self._searcher.search(query, limit=max(self.documents, 1), count=False).hits
         numbers = self._searcher.fast_field_values(_NUMBER, [address for _, address in found])
-        return {int(number): score / _TANTIVY_FACTOR for number, (score, _) in zip(numbers, found, strict=True)}
+        return {int(number): score for number, (score, _) in zip(numbers, found, strict=True)}
