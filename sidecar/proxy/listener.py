@@ -44,7 +44,8 @@ class Address:
         if text.startswith("unix:"):
             return cls(unix=text.removeprefix("unix:"))
         host, colon, port = text.rpartition(":")
-        if not colon or not port.isdecimal() or int(port) > 65535:
+        is_ambiguous = ":" in host and not (host.startswith("[") and host.endswith("]"))
+        if not colon or is_ambiguous or not port.isdecimal() or int(port) > 65535:
             raise ConfigError(f"listen address {text!r} is not like 127.0.0.1:9280 or unix:/run/rerank.sock")
         return cls(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104  # as the operator wrote it
 

@@ -215,8 +215,12 @@ class LocalScorer:
 
     async def _score(self, call: _Call, query: str, texts: Sequence[str]) -> list[float]:
         assert self._model is not None
+        tokenizing = self._loop.run_in_executor(self._tokenizers, self._model.tokenize, query, texts)
         try:
-            pairs = await self._loop.run_in_executor(self._tokenizers, self._model.tokenize, query, texts)
+            pairs = await tokenizing
+        except asyncio.CancelledError:
+            self._check_available()  # closing drops what waits for a tokenizer; then it is not the caller who gave up
+            raise
         except Exception as error:  # whatever a tokenizer raises is the model's failure
             raise ModelFailed(f"tokenization failed: {in_words(error)}") from error
         self._check_available()

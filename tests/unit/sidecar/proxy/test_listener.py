@@ -38,7 +38,9 @@ def test_addresses(text: str, address: Address, shown: str) -> None:
     assert shown == str(address)
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "9280", "h:", "h:x", "h:-1", "h:65536", "h:80/x", "http://h:80/"])
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "9280", "h:", "h:x", "h:-1", "h:65536", "127.0.0.1:80:1", "h:80/x", "http://h:80/"]
+)
 def test_other_texts_are_no_addresses(text: str) -> None:
     """The message shows two that would be right."""
     with pytest.raises(ConfigError, match=r"is not like 127\.0\.0\.1:9280 or unix:"):
