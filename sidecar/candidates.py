@@ -8,13 +8,15 @@ and `_source` (objects, dotted keys, arrays). A sub-field (`title.english`) mean
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
 from connectors.base import Hit
-from sidecar.types import Candidate
+from sidecar.passages import MAX_PASSAGES, without_html
+from sidecar.types import Candidate, RerankOptions, TextFrom
 
+_MARK = re.compile(r"</?em>")
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 BYTES_PER_TOKEN: Final = 4.0
@@ -23,9 +25,20 @@ BYTES_PER_TOKEN: Final = 4.0
 SPECIAL_TOKENS: Final = 3
 
 
-def extract(hits: Sequence[Hit], fields: Sequence[str], template: str | None = None) -> list[Candidate]:
+_AS_THEY_ARE: Final = RerankOptions()
+
+
+def extract(hits: Sequence[Hit], fields: Sequence[str], options: RerankOptions = _AS_THEY_ARE) -> list[Candidate]:
     """Return one candidate per hit, in order. `text` is "" where none of `fields` holds a string."""
-    return [Candidate(rank=hit.rank, score=hit.score, text=_text(hit, fields, template)) for hit in hits]
+    clean = without_html if options.strip_html else str
+    return [_candidate(hit, fields, options, clean) for hit in hits]
+
+
+def _candidate(hit: Hit, fields: Sequence[str], options: RerankOptions, clean: Callable[[str], str]) -> Candidate:
+    passages = tuple(text for found in _passages(hit, fields, options.text_from) if (text := clean(found)))
+    text = clean(_text(hit, fields, options.template))
+    title = clean(field_text(hit, fields[0])) if len(fields) > 1 and options.template is None else ""
+    return Candidate(rank=hit.rank, score=hit.score, text=text or " ".join(passages), title=title, passages=passages)
 
 
 def template_fields(template: str) -> tuple[str, ...]:
@@ -43,7 +56,14 @@ def _values(hit: Hit, field: str) -> list[str]:
     return [value.strip() for value in values if value.strip()]
 
 
-def affordable(candidates: Sequence[Candidate], query: str, *, token_budget: int | None, max_length: int) -> int:
+def affordable(
+    candidates: Sequence[Candidate],
+    query: str,
+    *,
+    token_budget: int | None,
+    max_length: int,
+    options: RerankOptions = _AS_THEY_ARE,
+) -> int:
     """Return how many of the first candidates fit a token budget (None or 0: all of them), at least one.
 
     Tokens are estimated from bytes, so that every page and every replica of one configuration agrees, whether
@@ -52,8 +72,41 @@ def affordable(candidates: Sequence[Candidate], query: str, *, token_budget: int
     if not token_budget:
         return len(candidates)
     own = _tokens(query) + SPECIAL_TOKENS
-    costs = (min(max_length, own + _tokens(candidate.text)) if candidate.text else 0 for candidate in candidates)
+    costs = (_cost(candidate, own, max_length, options) if candidate.text else 0 for candidate in candidates)
     return max(1, sum(1 for _ in takewhile(lambda total: total <= token_budget, accumulate(costs))))
+
+
+def _cost(candidate: Candidate, query_tokens: int, max_length: int, options: RerankOptions) -> int:
+    """Return the tokens of a candidate with all its passages, each of which is read with the query."""
+    if candidate.passages:
+        return sum(min(max_length, query_tokens + _tokens(passage)) for passage in candidate.passages)
+    length = _tokens(candidate.text)
+    if not options.passage_tokens or length <= options.passage_tokens:
+        return min(max_length, query_tokens + length)
+    step = max(1, options.passage_tokens - options.passage_overlap)
+    count = min(MAX_PASSAGES, 1 + -(-(length - options.passage_tokens) // step))
+    return count * min(max_length, query_tokens + options.passage_tokens)
+
+
+def _passages(hit: Hit, fields: Sequence[str], source: TextFrom) -> Iterator[str]:
+    """Yield what the engine found in a hit: fragments without their marks, or the texts of inner hits."""
+    match source:
+        case "fields":
+            return
+        case "highlight":
+            for name in fields:
+                for fragment in hit.highlight.get(name) or ():
+                    yield _MARK.sub("", str(fragment))
+        case "inner_hits":
+            for found in hit.inner_hits.values():
+                for rank, value in enumerate(found["hits"]["hits"], start=1):
+                    yield _inner_text(Hit(rank=rank, value=value), fields)
+
+
+def _inner_text(hit: Hit, fields: Sequence[str]) -> str:
+    """Return the text of a nested document, whose own source begins below its path."""
+    names = [name for field in fields for name in (field, *(rest for _, rest in _splits(field)))]
+    return " ".join(dict.fromkeys(value for name in names for value in _values(hit, name)))
 
 
 def _tokens(text: str) -> int:

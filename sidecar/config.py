@@ -121,6 +121,13 @@ class RerankSection(Section):
     token_budget: int | None = Field(default=None, ge=0)
     fields: tuple[str, ...] = ()
     template: str | None = None
+    text_from: Literal["fields", "highlight", "inner_hits"] = "fields"
+    strip_html: bool = False
+    passage_tokens: int = Field(default=0, ge=0, le=8192)
+    passage_overlap: int = Field(default=0, ge=0, le=4096)
+    passage_top: int = Field(default=1, ge=1, le=64)
+    passage_title: bool = False
+    passage_return: bool = False
     fusion: Literal["auto", "model_only", "linear", "rrf"] = "auto"
     weight: float | None = Field(default=None, ge=0, le=1)
     min_score: float | None = Field(default=None, ge=0, le=1)

@@ -127,6 +127,28 @@ CONTROLS: Final[tuple[Control, ...]] = (
         parse=_one_of("auto", "model_only", "linear", "rrf"),
         expected="auto, model_only, linear or rrf",
     ),
+    Control(
+        option="text_from",
+        key="text_from",
+        parse=_one_of("fields", "highlight", "inner_hits"),
+        expected="fields, highlight or inner_hits",
+    ),
+    Control(option="strip_html", key="strip_html", parse=_boolean, expected="true or false"),
+    Control(
+        option="passage_tokens",
+        key="passage_tokens",
+        parse=_integer(0, 8192),
+        expected="a whole number of tokens, 0 for one text",
+    ),
+    Control(
+        option="passage_overlap",
+        key="passage_overlap",
+        parse=_integer(0, 4096),
+        expected="a whole number of tokens",
+    ),
+    Control(option="passage_top", key="passage_top", parse=_integer(1, 64), expected="a whole number from 1 to 64"),
+    Control(option="passage_title", key="passage_title", parse=_boolean, expected="true or false"),
+    Control(option="passage_return", key="passage_return", parse=_boolean, expected="true or false"),
     Control(option="weight", key="weight", parse=_number(0, 1), expected="a number from 0 to 1"),
     Control(
         option="min_score",

@@ -101,12 +101,18 @@ def choose(options: RerankOptions, facts: ModelFacts) -> Fusion:
             assert_never(name)
 
 
-def rank(candidates: Sequence[Candidate], model_scores: Sequence[float], fusion: Fusion) -> list[ScoredCandidate]:
+def rank(
+    candidates: Sequence[Candidate],
+    model_scores: Sequence[float],
+    fusion: Fusion,
+    best_passages: Sequence[str] | None = None,
+) -> list[ScoredCandidate]:
     """Return the candidates with their scores, best first; `fused_score` is on the scale 0 to 1."""
     finals = fusion.fuse(candidates, model_scores)
+    passages: Sequence[str | None] = best_passages or [None] * len(candidates)
     scored = [
-        ScoredCandidate(candidate=candidate, model_score=model, fused_score=fusion.unit(final))
-        for candidate, model, final in zip(candidates, model_scores, finals, strict=True)
+        ScoredCandidate(candidate=candidate, model_score=model, fused_score=fusion.unit(final), best_passage=passage)
+        for candidate, model, final, passage in zip(candidates, model_scores, finals, passages, strict=True)
     ]
     order = sorted(range(len(scored)), key=lambda i: (-finals[i], candidates[i].rank))
     return [scored[i] for i in order]

@@ -21,6 +21,7 @@ from typing import Any, Final
 from connectors import json_bytes
 from connectors.base import SearchResponse
 from connectors.json_bytes import Edit, Member, find_member
+from sidecar.scoring.splitting import WORDS_PER_TOKEN
 from sidecar.search_call import SearchCall
 from sidecar.types import RerankOptions
 
@@ -29,6 +30,7 @@ QUERY_CONTEXT: Final = "query_context"
 OUR_INFERENCE_ID: Final = "rerank-sidecar"
 DEFAULT_INFERENCE_ID: Final = ".rerank-v1-elasticsearch"
 DEFAULT_WINDOW: Final = 10
+DEFAULT_CHUNK_WORDS: Final = 250
 _LIFTED: Final = ("search_after", "terminate_after", "sort", "min_score", "collapse")
 
 _CANNOT: Final = re.compile(
@@ -53,6 +55,8 @@ class Native:
     #: candidates; None = as many as our options say
     window: int | None = None
     min_score: float | None = None
+    #: tokens of the passages into which long texts are split; None = as our options say
+    passage_tokens: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -74,6 +78,7 @@ class Native:
             template=options.template if self.field is None else None,
             window=options.window if self.window is None else self.window,
             min_score=options.min_score if self.min_score is None else self.min_score,
+            passage_tokens=options.passage_tokens if self.passage_tokens is None else self.passage_tokens,
         )
 
 
@@ -114,7 +119,23 @@ def _of_retriever(settings: Mapping[str, Any]) -> Native:
         return Native(key=key, query_text=None)
     if not _is_number(window) or not (least is None or _is_number(least)):
         return Native(key=key, query_text=None)
-    return Native(key=key, query_text=text, field=field, window=max(1, int(window)), min_score=least)
+    return Native(
+        key=key,
+        query_text=text,
+        field=field,
+        window=max(1, int(window)),
+        min_score=least,
+        passage_tokens=_chunk_tokens(settings.get("chunk_rescorer")),
+    )
+
+
+def _chunk_tokens(chunks: Any) -> int | None:
+    """Return the tokens of a chunk, which Elastic counts in words."""
+    if not isinstance(chunks, dict):
+        return None
+    given = chunks.get("chunking_settings")
+    words = given.get("max_chunk_size", DEFAULT_CHUNK_WORDS) if isinstance(given, dict) else DEFAULT_CHUNK_WORDS
+    return int(words / WORDS_PER_TOKEN) if _is_number(words) and words else None
 
 
 def _of_context(call: SearchCall, context: Any) -> Native:

@@ -7,7 +7,7 @@ order of the hits and the header `X-Rerank`. Its steps are the modules beside th
     2 plan          rerank or not, and with what first-stage request?     (both by `reading`)
     3 first_stage   ask the engine
     4 candidates    the text of every hit
-    5 scoring       texts -> model scores, until the deadline
+    5 scoring       texts (`passages` of long ones) -> model scores, until the deadline
     6 fusion        one final score per candidate
     7 response      the caller's page, cut by splicing                    (heavy hits: after `two_steps`)
 
@@ -24,13 +24,14 @@ from contextlib import AbstractAsyncContextManager
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchRequest, SearchResponse
 from connectors.errors import EngineError
-from sidecar import error_answers, first_stage, fusion, marker, reports, response, two_steps
+from sidecar import error_answers, first_stage, fusion, marker, passages, reports, response, two_steps
 from sidecar.answer import Reply
 from sidecar.candidates import extract
 from sidecar.clock import Clock
-from sidecar.errors import ModelFailed, RerankUnavailable, SidecarError
+from sidecar.errors import ModelFailed, RerankUnavailable, ScoringTimeout, SidecarError
 from sidecar.first_stage import FirstStage, Unusable, WholeAnswer
 from sidecar.marker import Marker
+from sidecar.passages import Document
 from sidecar.policy import Policy
 from sidecar.reading import Reader
 from sidecar.relaying import Relaying
@@ -39,10 +40,11 @@ from sidecar.response import Placed
 from sidecar.scorers import Scorers
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.prefix import score_prefix
+from sidecar.scoring.splitting import split
 from sidecar.searches import Search
 from sidecar.text_fields import TextFields
 from sidecar.two_steps import FullHit, HitWeights
-from sidecar.types import Operation, Outcome, RerankOptions, SearchRecord, SkipReason
+from sidecar.types import Candidate, Operation, Outcome, RerankOptions, SearchRecord, SkipReason
 from sidecar.window import effective_window
 
 logger = logging.getLogger(__name__)
@@ -158,12 +160,19 @@ class RerankingConnector:
         plan, options = stage.plan, stage.plan.options
         scorer = self._scorers.of(options)
         facts = scorer.describe()
-        window = effective_window(plan, extract(stage.hits, stage.fields, options.template), facts)
+        window = effective_window(plan, extract(stage.hits, stage.fields, options), facts)
         reason = window.reason_not_to_score(options)
         if reason is not None:
             return await self._unranked(stage, marker.skipped(reason))
-        scores = await score_prefix(scorer, plan.query, window.texts, deadline=_deadline(options))
-        ranking = fusion.rank(window.candidates[: len(scores)], scores, fusion.choose(options, facts))
+        deadline = _deadline(options)
+        documents = await _documents(scorer, window.candidates, options)
+        raw = await score_prefix(scorer, plan.query, passages.texts(documents), deadline=deadline)
+        scored = passages.join(documents, raw, options)
+        scores = [document.score for document in scored]
+        if not scores:
+            raise ScoringTimeout("not one document was scored before the deadline")
+        best = [document.best_passage for document in scored]
+        ranking = fusion.rank(window.candidates[: len(scores)], scores, fusion.choose(options, facts), best)
         placed = response.lay_out(len(stage.hits), window.considered(len(scores)), ranking)
         kept = response.above(placed, options.min_score, facts.kind)
         full = await self._full_hits(stage, kept)
@@ -190,6 +199,13 @@ class RerankingConnector:
     async def _ask_as_written(self, search: Search) -> SearchResponse:
         ask = self._engine.search if search.operation is Operation.SEARCH else self._engine.msearch
         return await ask(search.request)
+
+
+async def _documents(scorer: Scorer, candidates: Sequence[Candidate], options: RerankOptions) -> list[Document]:
+    """Return the candidates with the passages that the model is to read."""
+    long = passages.to_split(candidates, options)
+    spans = await split(scorer, long, tokens=options.passage_tokens, overlap=options.passage_overlap)
+    return passages.documents(candidates, spans, options)
 
 
 def _deadline(options: RerankOptions) -> float | None:

@@ -32,6 +32,9 @@ from sidecar.types import ScoredCandidate
 
 _TAIL_STEP: Final = 1e-7
 
+PASSAGE_NAME: Final = "rerank_passage"
+"""The highlight under which a hit's best passage is given back."""
+
 _FIELDS_MEMBERS: Final = ("fields", "ignored_field_values")
 """Members that a hit has because somebody asked for `fields`."""
 
@@ -127,6 +130,7 @@ def reranked_page(
             extra_fields if full is None else (),
             score=place.score,
             explanation=explanation(place, position) if plan.options.explain else None,
+            passage=place.scored.best_passage if place.scored and plan.options.passage_return else None,
         )
         for position, place in enumerate(on_page(plan, placed), start=plan.offset + 1)
     ]
@@ -165,7 +169,7 @@ def explanation(place: Placed, position: int) -> Mapping[str, object]:
         "first_stage_score": scored.candidate.score if scored else None,
         "model_score": scored.model_score if scored else None,
         "fused_score": scored.fused_score if scored else None,
-        "text": scored.candidate.text if scored else None,
+        "text": (scored.best_passage or scored.candidate.text) if scored else None,
     }
 
 
@@ -177,6 +181,7 @@ def _hit_text(
     *,
     score: float | None = None,
     explanation: Mapping[str, object] | None = None,
+    passage: str | None = None,
 ) -> str:
     edits: list[Edit] = []
     member = find_member(hit.members, "_score")
@@ -184,9 +189,21 @@ def _hit_text(
         edits.append(Edit(member.value_start, member.end, repr(score)))
     if extra_fields:
         edits += _without_fields(text, hit, extra_fields, is_ours_alone=not plan.own_fields)
+    if passage is not None:
+        edits.append(_with_passage(hit, passage))
     if explanation is not None:
         edits.append(Edit(hit.end - 1, hit.end - 1, f',"_rerank":{json.dumps(explanation)}'))
     return splice(text, edits, hit.start, hit.end)
+
+
+def _with_passage(hit: HitText, passage: str) -> Edit:
+    """Return the edit that gives a hit its best passage, beside highlights of the caller's own."""
+    literal = f'"{PASSAGE_NAME}":[{json.dumps(passage)}]'
+    own = find_member(hit.members, "highlight")
+    if own is None:
+        return Edit(hit.end - 1, hit.end - 1, f',"highlight":{{{literal}}}')
+    comma = "," if own.value else ""
+    return Edit(own.value_start + 1, own.value_start + 1, literal + comma)
 
 
 def _without_fields(text: str, hit: HitText, names: Sequence[str], *, is_ours_alone: bool) -> list[Edit]:

@@ -12,6 +12,7 @@ from typing import Literal
 from sidecar.scoring.base import FusionName
 
 OnFailure = Literal["first_stage", "error"]
+TextFrom = Literal["fields", "highlight", "inner_hits"]
 Fetch = Literal["auto", "once", "twice"]
 
 
@@ -64,6 +65,20 @@ class RerankOptions:
     fields: tuple[str, ...] = ()
     #: how fields become one text, "{title}. {body}"; None = their values joined by a space
     template: str | None = None
+    #: where the texts come from: the fields, highlight fragments of them, or inner hits
+    text_from: TextFrom = "fields"
+    #: take tags out of texts, and read entities as their characters
+    strip_html: bool = False
+    #: tokens of the passages into which long texts are split; 0 = one text, cut at the model's length
+    passage_tokens: int = 0
+    #: tokens that neighbouring passages share
+    passage_overlap: int = 0
+    #: best passages whose mean score is the document's; 1 = the best one's
+    passage_top: int = 1
+    #: the first field in front of every passage
+    passage_title: bool = False
+    #: give the best passage back, as a highlight called `rerank_passage`
+    passage_return: bool = False
     #: words to score against; None = read from the query
     query_text: str | None = None
     #: which of the program's models scores; None = the main one. Only a policy can say
@@ -89,6 +104,10 @@ class Candidate:
     rank: int
     score: float | None
     text: str
+    #: the value of the first field, where there are several and no template
+    title: str = ""
+    #: passages that the engine found, in its order; empty = the text is one
+    passages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +117,8 @@ class ScoredCandidate:
     candidate: Candidate
     model_score: float
     fused_score: float
+    #: what of the text the model liked best
+    best_passage: str | None = None
 
 
 class Operation(StrEnum):

@@ -70,7 +70,7 @@ def effective_window(plan: Plan, candidates: Sequence[Candidate], facts: ModelFa
     limit = plan.options.window
     budget = token_budget(plan.options, facts)
     prefix = candidates[:limit]
-    length = affordable(prefix, plan.query, token_budget=budget, max_length=facts.max_length)
+    length = affordable(prefix, plan.query, token_budget=budget, max_length=facts.max_length, options=plan.options)
     return Window(
         fetched=len(candidates),
         asked=plan.fetched,

@@ -204,6 +204,7 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
             **_rerank_endpoints(scorer),
             ("GET", "/_rerank/model"): _endpoint(protocol.model),
             ("POST", "/_rerank/score"): _endpoint(protocol.score),
+            ("POST", "/_rerank/passages"): _endpoint(protocol.split),
         }
         app = ProxyApp(None, endpoints)
         bound = await stack.enter_async_context(listening(app, Address.parse(address)))

@@ -9,7 +9,7 @@ import asyncio
 
 from sidecar.errors import BadRerankRequest, RerankUnavailable
 from sidecar.rerank_api.reply import RETRY_AFTER, Reply
-from sidecar.scoring import wire
+from sidecar.scoring import splitting, wire
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.wire import ScoreCall
 
@@ -38,6 +38,15 @@ class ScoringProtocol:
         except RerankUnavailable as error:
             return _unavailable(error)
         return Reply(status=200, body=wire.write_scores(scores))
+
+    async def split(self, body: bytes) -> Reply:
+        """Answer `POST /_rerank/passages`."""
+        try:
+            call = wire.read_split(body)
+            spans = await splitting.split(self._scorer, call.texts, tokens=call.tokens, overlap=call.overlap)
+        except BadRerankRequest as error:
+            return Reply(status=400, body=wire.write_refusal(error))
+        return Reply(status=200, body=wire.write_spans(spans))
 
     async def _score(self, call: ScoreCall) -> list[float]:
         now = asyncio.get_running_loop().time()

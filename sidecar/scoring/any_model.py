@@ -16,6 +16,7 @@ from sidecar.scoring.logits import one_logit
 from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches, takes_token_types
 from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe
+from sidecar.scoring.splitting import Spans
 
 
 class AnyModel:
@@ -49,6 +50,10 @@ class AnyModel:
     def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
         """Return one pair per text; see `PairModel.tokenize`."""
         return self._tokenizer.pairs(query, texts)
+
+    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text; see `SplitsTexts.spans`."""
+        return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one logit per pair, in order."""

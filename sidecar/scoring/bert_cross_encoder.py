@@ -18,6 +18,7 @@ from sidecar.scoring.logits import one_logit
 from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.packed_bert import BertShape, Packed, PackedBert, Weights, batches, pack, read_weights
 from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe
+from sidecar.scoring.splitting import Spans
 
 BATCH_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
 """Tokens per pass through the layers: what keeps the widest intermediate result in the cache."""
@@ -55,6 +56,10 @@ class BertCrossEncoder:
     def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
         """Return one pair per text; see `PairModel.tokenize`."""
         return self._tokenizer.pairs(query, texts)
+
+    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text; see `SplitsTexts.spans`."""
+        return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one logit per pair, in order."""

@@ -16,6 +16,7 @@ from sidecar.scoring.devices import Placement
 from sidecar.scoring.model_folder import ModelFolder, Pooling
 from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches
 from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe_single
+from sidecar.scoring.splitting import Spans
 
 
 class BiEncoder:
@@ -51,6 +52,10 @@ class BiEncoder:
         """Return one pair per text, with the model's own prompts in front; see `PairModel.tokenize`."""
         before_query, before_text = self._prompts
         return self._tokenizer.pairs(before_query + query, [before_text + text for text in texts])
+
+    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text; see `SplitsTexts.spans`."""
+        return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one cosine per pair, in order."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.errors import ModelFailed
 from sidecar.scoring.base import TokenPair
+from sidecar.scoring.splitting import Spans, windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -113,6 +114,14 @@ class PairTokenizer:
         query_ids = self._cut_query(self._encode([query], self._query_tokens + 1)[0])
         limit = min(self._text_tokens, self._total_tokens - len(query_ids))
         return [TokenPair(query_ids, tuple(ids[:limit])) for ids in self._encode(texts, limit)]
+
+    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text; see `SplitsTexts.spans`."""
+        encodings = self._tokenizer.encode_batch([encodable(text) for text in texts], add_special_tokens=False)
+        return [
+            windows(encoding, len(text), tokens=tokens, overlap=overlap)
+            for encoding, text in zip(encodings, texts, strict=True)
+        ]
 
     def _cut_query(self, ids: list[int]) -> tuple[int, ...]:
         if len(ids) > self._query_tokens:

@@ -19,6 +19,7 @@ from sidecar.errors import ConfigError, RerankUnavailable, ScorerLost, ScorerSta
 from sidecar.scoring import wire
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.breaker import Breaker
+from sidecar.scoring.splitting import Spans
 from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH, ScoreCall
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,17 @@ class RemoteScorer:
             raise wire.read_error(status, answer)
         return wire.read_scores(answer, len(texts))
 
+    async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text; see `Splitter.split`."""
+        self.describe()
+        if not texts:
+            return []
+        body = wire.write_split(texts, tokens=tokens, overlap=overlap)
+        status, answer = await self._ask(body, self._options.patience, None, path=wire.SPLIT_PATH)
+        if status != 200:
+            raise wire.read_error(status, answer)
+        return wire.read_spans(answer, len(texts))
+
     def lost(self, why: str) -> None:
         """Forget what is known of the scorer and look for it again: whoever supervises it saw it end."""
         self._forget(ScorerLost(why))
@@ -115,12 +127,14 @@ class RemoteScorer:
         await asyncio.wait({self._poller})
         await self._session.close()
 
-    async def _ask(self, body: bytes, limit: float, deadline: float | None) -> tuple[int, bytes]:
+    async def _ask(
+        self, body: bytes, limit: float, deadline: float | None, *, path: str = SCORE_PATH
+    ) -> tuple[int, bytes]:
         """Post one call. Every failure of the way becomes ours here, and the breaker hears of it."""
         began = _now()
         try:
             async with asyncio.timeout(limit):
-                answer = await self._post(body)
+                answer = await self._post(path, body)
         except TimeoutError as error:
             self._breaker.silent(began=began, now=_now())
             raise ScoringTimeout(f"the scorer at {self._url} did not answer in time") from error
@@ -134,9 +148,9 @@ class RemoteScorer:
         self._breaker.answered(_now())
         return answer
 
-    async def _post(self, body: bytes) -> tuple[int, bytes]:
+    async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
-        async with self._session.post(self._base + SCORE_PATH, data=body, headers=headers) as response:
+        async with self._session.post(self._base + path, data=body, headers=headers) as response:
             return response.status, await response.read()
 
     def _forget(self, why: RerankUnavailable) -> None:

@@ -14,6 +14,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 import time
@@ -31,10 +32,12 @@ from sidecar.errors import (
     ScorerStarting,
     ScoringTimeout,
 )
+from sidecar.scoring import splitting
 from sidecar.scoring.base import ModelFacts, PairModel, TokenPair
 from sidecar.scoring.batching import TURN_PAIRS, Slice, Waiting, choose
 from sidecar.scoring.device_thread import DeviceThread
 from sidecar.scoring.measuring import forward, in_words, load_and_measure
+from sidecar.scoring.splitting import Spans, SplitsTexts
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +167,14 @@ class LocalScorer:
             raise
         finally:
             del self._calls[call.arrival]
+
+    async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text; see `Splitter.split`."""
+        self._check_available()
+        if not isinstance(self._model, SplitsTexts):
+            return [splitting.estimated(text, tokens=tokens, overlap=overlap) for text in texts]
+        spans = functools.partial(self._model.spans, tokens=tokens, overlap=overlap)
+        return await self._loop.run_in_executor(self._tokenizers, spans, texts)
 
     def statistics(self) -> SchedulerStatistics:
         """Return what is going on, as a snapshot."""

@@ -4,7 +4,8 @@ Pure: bytes and values, no HTTP library. Both ends use it: `remote.py` asks, `re
 
     GET  /_rerank/model  -> 200 {"name", "revision", "kind", ...}: the fields of ModelFacts
     POST /_rerank/score  {"query": str, "texts": [str], "deadline_ms": number | null} -> 200 {"scores": [number]}
-    both                 -> 429, 503, 504 {"error": {"type": RerankUnavailable.reason, "reason": words}}
+    POST /_rerank/passages  {"texts": [str], "tokens": int, "overlap": int} -> 200 {"spans": [[[start, end]]]}
+    all                  -> 429, 503, 504 {"error": {"type": RerankUnavailable.reason, "reason": words}}
                             400 {"error": {"type": "bad_request", "reason": words}}
 
 Law: text is written as ASCII JSON with escapes, so that a lone surrogate survives the way; `deadline_ms` is what is
@@ -29,9 +30,11 @@ from sidecar.errors import (
     ScoringTimeout,
 )
 from sidecar.scoring.base import ModelFacts
+from sidecar.scoring.splitting import Spans
 
 MODEL_PATH = "/_rerank/model"
 SCORE_PATH = "/_rerank/score"
+SPLIT_PATH = "/_rerank/passages"
 
 ERRORS: dict[str, type[RerankUnavailable]] = {
     error.reason: error for error in (ScorerStarting, SchedulerFull, ScoringTimeout, ScorerLost, ModelFailed)
@@ -51,6 +54,15 @@ class ScoreCall:
     query: str
     texts: Sequence[str]
     seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCall:
+    """A call of `Splitter.split` as it travels."""
+
+    texts: Sequence[str]
+    tokens: int
+    overlap: int
 
 
 def status_of(error: RerankUnavailable) -> int:
@@ -101,6 +113,44 @@ def read_scores(body: bytes, expected: int) -> list[float]:
             raise ModelFailed("the scorer's answer is no list of finite scores")
 
 
+def write_split(texts: Sequence[str], *, tokens: int, overlap: int) -> bytes:
+    """Return the body of `POST /_rerank/passages`."""
+    return json.dumps({"texts": list(texts), "tokens": tokens, "overlap": overlap}).encode()
+
+
+def read_split(body: bytes) -> SplitCall:
+    """Return the call that `body` holds.
+
+    Raises:
+        BadRerankRequest: it holds none.
+    """
+    match _json_or_none(body):
+        case {"texts": list(texts), "tokens": int(tokens), "overlap": int(overlap)} if (
+            all(isinstance(text, str) for text in texts) and 0 <= overlap < tokens
+        ):
+            return SplitCall(texts=texts, tokens=tokens, overlap=overlap)
+        case _:
+            raise BadRerankRequest('expected {"texts": [string], "tokens": integer, "overlap": smaller integer}')
+
+
+def write_spans(spans: Sequence[Spans]) -> bytes:
+    """Return the body of a 200 answer to `POST /_rerank/passages`."""
+    return json.dumps({"spans": spans}).encode()
+
+
+def read_spans(body: bytes, expected: int) -> list[Spans]:
+    """Return the passages of a 200 answer.
+
+    Raises:
+        ModelFailed: they are not those of `expected` texts.
+    """
+    match _json_or_none(body):
+        case {"spans": list(spans)} if len(spans) == expected and all(map(_are_spans, spans)):
+            return [[(start, end) for start, end in found] for found in spans]
+        case _:
+            raise ModelFailed("the scorer's answer is no list of passages")
+
+
 def write_facts(facts: ModelFacts) -> bytes:
     """Return the body of a 200 answer to `GET /_rerank/model`."""
     return json.dumps(asdict(facts)).encode()
@@ -149,6 +199,12 @@ def _seconds_left(milliseconds: object) -> float | None:
         raise BadRerankRequest(f"deadline_ms: got {milliseconds!r}, expected a number or null")
     assert isinstance(milliseconds, int | float)
     return milliseconds / 1000
+
+
+def _are_spans(value: object) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(span, list) and len(span) == 2 and all(type(end) is int for end in span) for span in value)
 
 
 def _is_finite(value: object) -> bool:

@@ -24,6 +24,7 @@ from typing import Final
 from sidecar import tasks
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.remote import RemoteScorer
+from sidecar.scoring.splitting import Spans
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,10 @@ class SupervisedScorer:
     async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
         """Return one raw score per text; calls in flight end with ScorerLost when the child does."""
         return await self._remote.score(query, texts, deadline=deadline)
+
+    async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text; see `Splitter.split`."""
+        return await self._remote.split(texts, tokens=tokens, overlap=overlap)
 
     async def aclose(self) -> None:
         """End the child (SIGTERM, then SIGKILL) and waiting calls with it."""

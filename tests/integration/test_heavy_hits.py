@@ -179,3 +179,35 @@ def marker_facts(answer: SearchResponse) -> tuple[str, str]:
     marker = dict(answer.headers)["X-Rerank"]
     outcome, _, rest = marker.partition("; candidates=")
     return outcome, rest.partition(";")[0]
+
+
+# --- passages -----------------------------------------------------------------------------------------------
+
+
+async def test_long_documents_are_read_passage_by_passage(engine_url: str, index_name: str) -> None:
+    """What answers the question may stand at the end; it comes back as a highlight."""
+    filler = "tea is an old drink of many lands " * 60
+    documents = [{"title": f"Book {n}", "body": f"<p>{filler}</p><p>passage {n} ends here</p>"} for n in range(4)]
+    put_documents(engine_url, index_name, documents)
+    scorer = ShortestFirst()
+    ext = {"rerank": {"passage_tokens": 100, "passage_title": True, "passage_return": True, "strip_html": True}}
+    body = {"query": {"multi_match": {"query": "tea", "fields": ["title", "body"]}}, "ext": ext}
+    async with proxied(engine_url, scorer, deadline=0) as proxy:
+        got = await send(proxy, "POST", f"/{index_name}/_search", body=body)
+    assert ("applied", 4) == (got.outcome, len(got.hits))
+    assert all(text.startswith("Book ") and "<p>" not in text for text in scorer.texts)
+    assert len(scorer.texts) > 4 * 4
+    for hit in got.hits:
+        (best,) = hit["highlight"]["rerank_passage"]
+        assert best == min((text for text in scorer.texts if text.startswith(hit["_source"]["title"])), key=len)
+
+
+async def test_inner_hits_are_passages(engine_url: str, library: str) -> None:
+    """The nested documents that the search found are scored, each by itself."""
+    nested = {"path": "chapters", "inner_hits": {}, "query": {"match": {"chapters.heading": "tea"}}}
+    body = {"query": {"nested": nested}, "ext": {"rerank": {"text_from": "inner_hits"}}, "size": 30}
+    scorer = ShortestFirst()
+    async with proxied(engine_url, scorer, deadline=0) as proxy:
+        got = await send(proxy, "POST", f"/{library}/_search", body=body)
+    assert ("applied", 30) == (got.outcome, len(got.hits))
+    assert {f"Tea chapter {n}" for n in range(30)} == set(scorer.texts)

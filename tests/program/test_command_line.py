@@ -63,8 +63,9 @@ def test_an_unknown_key(tmp_path: Path) -> None:
     file.write_text("[rerank]\nwindw = 5\n", encoding="utf-8")
     done = finished(*EMBEDDED, "--config", str(file))
     known = (
-        "deadline_ms, enabled, explain, fetch, fields, fusion, min_score, on_failure, template, token_budget, weight, "
-        "window"
+        "deadline_ms, enabled, explain, fetch, fields, fusion, min_score, on_failure, passage_overlap, "
+        "passage_return, passage_title, passage_tokens, passage_top, strip_html, template, text_from, token_budget, "
+        "weight, window"
     )
     expected = f"rerank-sidecar: {file}: rerank.windw is not known; known here are {known}\n"
     assert (2, "", expected) == (done.code, done.stdout, done.stderr)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connectors.base import Hit
 from sidecar.candidates import affordable, extract, field_text, template_fields
-from sidecar.types import Candidate
+from sidecar.types import Candidate, RerankOptions
 
 
 def hit(source: Any = None, fields: Any = None, score: Any = 1.5, rank: int = 1) -> Hit:
@@ -77,7 +77,7 @@ def test_fields_are_joined_in_the_given_order() -> None:
 )
 def test_a_template_makes_one_text_of_fields(template: str, source: dict[str, Any], text: str) -> None:
     """A text is put in as it is; without any field there is no text."""
-    assert text == extract([hit(source)], template_fields(template), template)[0].text
+    assert text == extract([hit(source)], template_fields(template), RerankOptions(template=template))[0].text
 
 
 def test_template_fields_are_named_once_in_order() -> None:

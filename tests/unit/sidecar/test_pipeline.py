@@ -1176,3 +1176,46 @@ async def test_an_async_search_is_marked_and_left_alone() -> None:
     engine = four()
     answer = await relayed(reranking(engine), "POST", "/books/_async_search", b"{}", JSON)
     assert "skipped; reason=async_search" == marker_of(answer)
+
+
+# --- passages -----------------------------------------------------------------------------------------------
+
+
+async def test_long_documents_are_scored_by_their_best_passage() -> None:
+    """Which is given back when asked for, beside the caller's own highlights."""
+    engine = ScriptedEngine("one two three four five six", "seven eight nine ten eleven twelve")
+    passages = ["one two three", "four five six", "seven eight nine", "ten eleven twelve"]
+    scorer = ScriptedScorer({passage: float(place) for place, passage in enumerate(passages)})
+    options = {"passage_tokens": 4, "passage_return": True, "explain": True}
+    answer = await reranking(engine, scorer, **options).search(search(match()))
+    assert passages == scorer.texts
+    best = answer.hits[0]
+    assert ["ten eleven twelve"] == best.highlight["rerank_passage"]
+    assert "ten eleven twelve" == best.value["_rerank"]["text"]
+    assert "applied; candidates=2; window=100; model=scripted" == marker_of(answer)
+
+
+async def test_html_is_taken_out_before_scoring() -> None:
+    """The caller gets it as it was."""
+    engine, scorer = ScriptedEngine("<p>blue</p>", "<i>sky</i>"), ScriptedScorer()
+    answer = await reranking(engine, scorer, strip_html=True).search(search(match()))
+    assert ["blue", "sky"] == scorer.texts
+    assert {"<p>blue</p>", "<i>sky</i>"} == set(texts(answer))
+
+
+@pytest.mark.parametrize("source", ["highlight", "inner_hits"])
+async def test_what_the_engine_found_is_scored(source: str) -> None:
+    """Fragments without their marks, or the texts of inner hits."""
+    highlight = {"highlight": {"text": ["a <em>blue</em> sky", "more"]}}
+    inner = {
+        "inner_hits": {"c": {"hits": {"hits": [{"_source": {"text": "a blue sky"}}, {"_source": {"text": "more"}}]}}}
+    }
+    found = highlight if source == "highlight" else inner
+    hits = [{"_id": str(n), "_score": 1.0, "_source": {"text": f"whole {n}"}, **found} for n in range(2)]
+    engine = four(override=lambda request, body: answer_with(json.dumps({"hits": {"max_score": 1.0, "hits": hits}})))
+    scorer = ScriptedScorer()
+    body = match(highlight={"fields": {"text": {}}})
+    answer = await reranking(engine, scorer, text_from=source, passage_return=True).search(search(body))
+    assert ["a blue sky", "more"] * 2 == scorer.texts
+    assert "applied; candidates=2" in marker_of(answer)
+    assert ["more"] == answer.hits[0].highlight["rerank_passage"]
