@@ -7,10 +7,11 @@ begins with `_`) and POST on the paths of the rerank API.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpVersion10, HttpVersion11
 
 from connectors.base import Connector, Headers, RelayRequest, RelayResponse, SearchResponse
@@ -23,6 +24,37 @@ logger = logging.getLogger(__name__)
 OWN_PREFIX = "/_rerank/"
 MAX_ENDPOINT_BYTES = 32 * 1024 * 1024
 """Longest body that one of our own endpoints reads."""
+
+
+STALLED_SECONDS = 30.0
+"""A request body of which nothing comes for so long is given up."""
+
+
+class StalledBody(Exception):
+    """The client stopped in the middle of its request body."""
+
+
+class Body:
+    """A request body as it comes in."""
+
+    def __init__(self, content: StreamReader, patience: float) -> None:
+        """Wait `patience` seconds at most for each next byte."""
+        self._content = content
+        self._patience = patience
+        self.is_stalled = False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body. Raises StalledBody."""
+        while True:
+            try:
+                async with asyncio.timeout(self._patience):
+                    piece = await self._content.readany()
+            except TimeoutError:
+                self.is_stalled = True
+                raise StalledBody from None
+            if not piece:
+                return
+            yield piece
 
 
 class PlainResponse(web.StreamResponse):
@@ -57,26 +89,34 @@ class ProxyApp:
         endpoint = self._endpoints.get((request.method, path))
         if endpoint is None and (self._engine is None or path.startswith(OWN_PREFIX)):
             return await self._respond(request, _unknown(request.method, path))
+        body = Body(request.content, STALLED_SECONDS) if request.body_exists else None
         if endpoint is not None:
-            asked = await _endpoint_request(request, path)
+            try:
+                asked = await _endpoint_request(request, path, body)
+            except StalledBody:
+                return await self._give_up(request)
             answer = _too_long(path) if asked is None else await _asked(endpoint, asked)
             return await self._respond(request, answer, is_final=asked is None)
         assert self._engine is not None
-        return await self._relay(request, self._engine)
+        return await self._relay(request, self._engine, body)
 
-    async def _relay(self, request: web.BaseRequest, engine: Connector) -> web.StreamResponse:
+    async def _relay(self, request: web.BaseRequest, engine: Connector, body: Body | None) -> web.StreamResponse:
         relayed = RelayRequest(
             method=request.method,
             target=request.raw_path,
             headers=_headers(request),
-            body=_body(request),
+            body=None if body is None else body.pieces(),
         )
         has_begun = False
         try:
             async with engine.relay(relayed) as answer:
                 has_begun = True
                 return await self._stream(request, answer)
+        except StalledBody:
+            return await self._give_up(request)
         except EngineError as error:
+            if body is not None and body.is_stalled:  # which the HTTP library reports as a lost connection
+                return await self._give_up(request)
             logger.warning("engine_error error=%s", error)
             status, kind, reason = error_answers.describe(error)
             return await self._respond(request, _error(error_answers.error_answer(status, kind, reason)))
@@ -99,6 +139,12 @@ class ProxyApp:
                 request.transport.close()
             return response
         await response.write_eof()
+        return response
+
+    async def _give_up(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._respond(request, _stalled(), is_final=True)
+        if request.transport is not None:  # there is no rest of the body to wait for
+            request.transport.close()
         return response
 
     async def _respond(
@@ -147,19 +193,15 @@ def _headers(request: web.BaseRequest) -> Headers:
     )
 
 
-def _body(request: web.BaseRequest) -> AsyncIterator[bytes] | None:
-    return request.content.iter_any() if request.body_exists else None
-
-
-async def _endpoint_request(request: web.BaseRequest, path: str) -> EndpointRequest | None:
-    """Return the complete request, None when its body is too long."""
-    body = bytearray()
-    if request.body_exists:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > MAX_ENDPOINT_BYTES:
+async def _endpoint_request(request: web.BaseRequest, path: str, body: Body | None) -> EndpointRequest | None:
+    """Return the complete request, None when its body is too long. Raises StalledBody."""
+    content = bytearray()
+    if body is not None:
+        async for chunk in body.pieces():
+            content += chunk
+            if len(content) > MAX_ENDPOINT_BYTES:
                 return None
-    return EndpointRequest(method=request.method, path=path, headers=_headers(request), body=bytes(body))
+    return EndpointRequest(method=request.method, path=path, headers=_headers(request), body=bytes(content))
 
 
 async def _asked(endpoint: Endpoint, request: EndpointRequest) -> EndpointResponse:
@@ -177,6 +219,11 @@ def _failed() -> EndpointResponse:
 def _too_long(path: str) -> EndpointResponse:
     reason = f"{path} reads at most {MAX_ENDPOINT_BYTES} bytes"
     return _error(error_answers.error_answer(413, "content_too_long_exception", reason))
+
+
+def _stalled() -> EndpointResponse:
+    reason = f"the request body stopped: nothing came for {STALLED_SECONDS:.0f} s"
+    return _error(error_answers.error_answer(408, "request_timeout", reason))
 
 
 def _unknown(method: str, path: str) -> EndpointResponse:

@@ -641,3 +641,23 @@ async def test_a_mistake_of_ours_is_an_error_that_clients_read(caplog: pytest.Lo
     assert ["internal_error"] * 2 == [json.loads(answer.body)["error"]["type"] for answer in answers]
     assert "a mistake" in caplog.text
     assert "another mistake" in caplog.text
+
+
+@pytest.mark.parametrize("target", ["/books/_search", "/_bulk", "/_rerank/x"])
+async def test_a_body_that_stops_is_given_up(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """With a status of its own and a closed connection: it would hold a connection and memory for ever."""
+
+    async def endpoint(_: EndpointRequest) -> EndpointResponse:
+        return json_response({})
+
+    monkeypatch.setattr(proxy_app, "STALLED_SECONDS", 0.1)
+    async with upstream(reply()) as engine:
+        relay = Relay([engine.url])
+        async with (
+            RelayConnector(relay, EngineFacts(product="unknown")) as connector,
+            serving(RerankingConnector(connector, ScriptedScorer()), {("POST", "/_rerank/x"): endpoint}) as port,
+        ):
+            head = f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+            answer = await exchange(port, head.encode() + b'{"query":')
+    assert (408, "request_timeout") == (answer.status, json.loads(answer.body)["error"]["type"])
+    assert not engine.received
