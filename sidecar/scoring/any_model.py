@@ -15,11 +15,10 @@ from sidecar.scoring.devices import Placement
 from sidecar.scoring.logits import one_logit
 from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches, takes_token_types
-from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe
-from sidecar.scoring.splitting import Spans
+from sidecar.scoring.tokenized import JointModel
 
 
-class AnyModel:
+class AnyModel(JointModel):
     """A PairModel over any cross-encoder that transformers knows."""
 
     def __init__(self, folder: ModelFolder, facts: ModelFacts, placement: Placement) -> None:
@@ -28,32 +27,10 @@ class AnyModel:
         Raises:
             ModelFailed: transformers cannot load it, or its weights lack a part, such as the classifier.
         """
-        self._facts = facts
-        self._placement = placement
-        tokenizer = load_tokenizer(folder.path)
-        self._template = probe(tokenizer, has_token_types=folder.has_token_types)
-        self._tokenizer = PairTokenizer.joint(tokenizer, self._template, max_length=facts.max_length)
+        super().__init__(folder, facts, placement)
         self._model = load_whole("AutoModelForSequenceClassification", folder, placement)
         self._padding_id = int(folder.config.get("pad_token_id") or 0)
         self._takes_types = takes_token_types(self._model)
-
-    @property
-    def facts(self) -> ModelFacts:
-        """The model's facts."""
-        return self._facts
-
-    @property
-    def queries_cut(self) -> int:
-        """How many queries were longer than their share."""
-        return self._tokenizer.queries_cut
-
-    def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
-        """Return one pair per text; see `PairModel.tokenize`."""
-        return self._tokenizer.pairs(query, texts)
-
-    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
-        """Return the passages of every text; see `SplitsTexts.spans`."""
-        return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one logit per pair, in order."""

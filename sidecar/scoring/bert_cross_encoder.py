@@ -17,14 +17,13 @@ from sidecar.scoring.devices import Placement
 from sidecar.scoring.logits import one_logit
 from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.packed_bert import BertShape, Packed, PackedBert, Weights, batches, pack, read_weights
-from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe
-from sidecar.scoring.splitting import Spans
+from sidecar.scoring.tokenized import JointModel
 
 BATCH_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
 """Tokens per pass through the layers: what keeps the widest intermediate result in the cache."""
 
 
-class BertCrossEncoder:
+class BertCrossEncoder(JointModel):
     """A PairModel over BertForSequenceClassification weights."""
 
     def __init__(self, folder: ModelFolder, facts: ModelFacts, placement: Placement) -> None:
@@ -33,33 +32,11 @@ class BertCrossEncoder:
         Raises:
             ModelFailed: its files are not what config.json says.
         """
-        self._facts = facts
-        self._placement = placement
-        tokenizer = load_tokenizer(folder.path)
-        self._template = probe(tokenizer, has_token_types=folder.has_token_types)
-        self._tokenizer = PairTokenizer.joint(tokenizer, self._template, max_length=facts.max_length)
+        super().__init__(folder, facts, placement)
         weights = read_weights(folder.weights())
         self._trunk = PackedBert(weights, BertShape.read(folder.config), placement, first_only=True)
         self._pooler = _head(weights, "pooler.dense", placement)
         self._classifier = _head(weights, "classifier", placement)
-
-    @property
-    def facts(self) -> ModelFacts:
-        """The model's facts."""
-        return self._facts
-
-    @property
-    def queries_cut(self) -> int:
-        """How many queries were longer than their share."""
-        return self._tokenizer.queries_cut
-
-    def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
-        """Return one pair per text; see `PairModel.tokenize`."""
-        return self._tokenizer.pairs(query, texts)
-
-    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
-        """Return the passages of every text; see `SplitsTexts.spans`."""
-        return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one logit per pair, in order."""

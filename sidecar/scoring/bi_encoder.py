@@ -13,13 +13,12 @@ from torch.nn import functional
 
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
-from sidecar.scoring.model_folder import ModelFolder, Pooling
+from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches
-from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe_single
-from sidecar.scoring.splitting import Spans
+from sidecar.scoring.tokenized import SeparateModel
 
 
-class BiEncoder:
+class BiEncoder(SeparateModel):
     """A PairModel over a sentence-transformers bi-encoder that transformers knows."""
 
     def __init__(self, folder: ModelFolder, facts: ModelFacts, placement: Placement) -> None:
@@ -28,34 +27,9 @@ class BiEncoder:
         Raises:
             ModelFailed: transformers cannot load it, or it pools in a way that we do not know.
         """
-        self._facts = facts
-        self._placement = placement
-        self._pooling: Pooling = folder.pooling()
-        self._prompts = folder.prompts()
-        tokenizer = load_tokenizer(folder.path)
-        self._template = probe_single(tokenizer)
-        self._tokenizer = PairTokenizer.separate(tokenizer, self._template, max_length=facts.max_length)
+        super().__init__(folder, facts, placement)
         self._model = load_whole("AutoModel", folder, placement)
         self._padding_id = int(folder.config.get("pad_token_id") or 0)
-
-    @property
-    def facts(self) -> ModelFacts:
-        """The model's facts."""
-        return self._facts
-
-    @property
-    def queries_cut(self) -> int:
-        """How many queries were longer than the model reads."""
-        return self._tokenizer.queries_cut
-
-    def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
-        """Return one pair per text, with the model's own prompts in front; see `PairModel.tokenize`."""
-        before_query, before_text = self._prompts
-        return self._tokenizer.pairs(before_query + query, [before_text + text for text in texts])
-
-    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
-        """Return the passages of every text; see `SplitsTexts.spans`."""
-        return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one cosine per pair, in order."""

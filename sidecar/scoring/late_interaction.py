@@ -25,10 +25,9 @@ from torch.nn import functional
 
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
-from sidecar.scoring.model_folder import ModelFolder, Pooling
+from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.packed_bert import BertShape, PackedBert, batches, pack, read_weights, split
-from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe_single
-from sidecar.scoring.splitting import Spans
+from sidecar.scoring.tokenized import SeparateModel
 
 COSINE_SHARE: Final = 0.5
 """Weight of the pooled vectors' cosine beside MaxSim."""
@@ -47,7 +46,7 @@ class Encoded:
     pooled: torch.Tensor  # (hidden,)
 
 
-class LateInteraction:
+class LateInteraction(SeparateModel):
     """A PairModel over a sentence-transformers bi-encoder's weights."""
 
     def __init__(self, folder: ModelFolder, facts: ModelFacts, placement: Placement) -> None:
@@ -56,33 +55,8 @@ class LateInteraction:
         Raises:
             ModelFailed: its files are not what config.json says, or it pools in a way that we do not know.
         """
-        self._facts = facts
-        self._placement = placement
-        self._pooling: Pooling = folder.pooling()
-        self._prompts = folder.prompts()
-        tokenizer = load_tokenizer(folder.path)
-        self._template = probe_single(tokenizer)
-        self._tokenizer = PairTokenizer.separate(tokenizer, self._template, max_length=facts.max_length)
+        super().__init__(folder, facts, placement)
         self._trunk = PackedBert(read_weights(folder.weights()), BertShape.read(folder.config), placement)
-
-    @property
-    def facts(self) -> ModelFacts:
-        """The model's facts."""
-        return self._facts
-
-    @property
-    def queries_cut(self) -> int:
-        """How many queries were longer than the model reads."""
-        return self._tokenizer.queries_cut
-
-    def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
-        """Return one pair per text, with the model's own prompts in front; see `PairModel.tokenize`."""
-        before_query, before_text = self._prompts
-        return self._tokenizer.pairs(before_query + query, [before_text + text for text in texts])
-
-    def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
-        """Return the passages of every text; see `SplitsTexts.spans`."""
-        return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one score per pair, in order."""
