@@ -6,12 +6,12 @@ Law: bytes pass as `relay.py` says; nothing here looks into a search. Elasticsea
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
-from connectors.base import Headers, RelayRequest, RelayResponse, SearchRequest, SearchResponse, header
-from connectors.errors import AnswerTooLarge, EngineTimeout, EngineUnavailable
-from connectors.relay import EngineFacts, RelayConnector, end_to_end, for_compressing_client, stream_buffered
+from connectors.base import Headers, SearchRequest, SearchResponse, header
+from connectors.client_transport import ClientTransport
+from connectors.errors import EngineTimeout, EngineUnavailable
+from connectors.relay import EngineFacts, RelayConnector, end_to_end, for_compressing_client
 
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
@@ -28,7 +28,7 @@ class ElasticsearchConnector(RelayConnector):
 
         The client stays the caller's: `aclose()` does not close it.
         """
-        return cls(ClientTransport(client), EngineFacts(product="elasticsearch"))
+        return cls(ElasticsearchTransport(client), EngineFacts(product="elasticsearch"))
 
 
 def recognise(headers: Headers, info: dict[str, Any]) -> EngineFacts | None:
@@ -40,37 +40,22 @@ def recognise(headers: Headers, info: dict[str, Any]) -> EngineFacts | None:
     return EngineFacts(product="elasticsearch", version=number) if is_elasticsearch else None
 
 
-class ClientTransport:
-    """Carries requests through an `AsyncElasticsearch`, one level below its serializers and error classes."""
+class ElasticsearchTransport(ClientTransport):
+    """Carries requests through an `AsyncElasticsearch`."""
 
     def __init__(self, client: AsyncElasticsearch) -> None:
-        """Borrow `client`; it is never closed here."""
+        """Borrow `client`."""
         self._client = client
+        self._pool = client.transport.node_pool
 
-    async def fetch(self, request: SearchRequest, *, max_bytes: int | None = None) -> SearchResponse:
-        """Send a search through one node of the client's pool; on connection errors through the next."""
-        pool = self._client.transport.node_pool
-        for last in range(len(pool), 0, -1):
-            node = pool.get()
-            try:
-                answer = await self._perform(node, request)
-            except EngineUnavailable:
-                pool.mark_dead(node)
-                if last == 1:
-                    raise
-                continue
-            pool.mark_live(node)
-            if max_bytes is not None and len(answer.body) > max_bytes:
-                raise AnswerTooLarge(f"the engine's answer is longer than {max_bytes} bytes")
-            return answer
-        raise EngineUnavailable("the client has no nodes")
+    async def _count_nodes(self) -> int:
+        return len(self._pool)
 
-    def stream(self, request: RelayRequest) -> AbstractAsyncContextManager[RelayResponse]:
-        """Send any request; bodies are held in memory, as the client does."""
-        return stream_buffered(self.fetch, request)
+    def _next_node(self) -> Any:
+        return self._pool.get()
 
-    async def aclose(self) -> None:
-        """Do nothing: the client belongs to whoever made it."""
+    def _mark(self, node: Any, *, is_alive: bool) -> None:
+        (self._pool.mark_live if is_alive else self._pool.mark_dead)(node)
 
     async def _perform(self, node: Any, request: SearchRequest) -> SearchResponse:
         from elastic_transport import ConnectionTimeout, HttpHeaders, TransportError

@@ -6,13 +6,13 @@ Law: bytes pass as `relay.py` says; nothing here looks into a search. OpenSearch
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from connectors.base import Headers, RelayRequest, RelayResponse, SearchRequest, SearchResponse
-from connectors.errors import AnswerTooLarge, EngineError, EngineTimeout, EngineUnavailable
-from connectors.relay import EngineFacts, RelayConnector, end_to_end, for_compressing_client, stream_buffered
+from connectors.base import Headers, SearchRequest, SearchResponse
+from connectors.client_transport import ClientTransport
+from connectors.errors import EngineError, EngineTimeout, EngineUnavailable
+from connectors.relay import EngineFacts, RelayConnector, end_to_end, for_compressing_client
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch
@@ -27,7 +27,7 @@ class OpenSearchConnector(RelayConnector):
 
         The client stays the caller's: `aclose()` does not close it.
         """
-        return cls(ClientTransport(client), EngineFacts(product="opensearch"))
+        return cls(OpenSearchTransport(client), EngineFacts(product="opensearch"))
 
 
 def recognise(_: Headers, info: dict[str, Any]) -> EngineFacts | None:
@@ -38,48 +38,32 @@ def recognise(_: Headers, info: dict[str, Any]) -> EngineFacts | None:
     return EngineFacts(product="opensearch", version=str(version.get("number", "")))
 
 
-class ClientTransport:
-    """Carries requests through an `AsyncOpenSearch`, one level below its serializers and error classes."""
+class OpenSearchTransport(ClientTransport):
+    """Carries requests through an `AsyncOpenSearch`."""
 
     def __init__(self, client: AsyncOpenSearch) -> None:
-        """Borrow `client`; it is never closed here."""
-        self._client = client
+        """Borrow `client`."""
+        self._transport: Any = client.transport
 
-    async def fetch(self, request: SearchRequest, *, max_bytes: int | None = None) -> SearchResponse:
-        """Send a search through one node of the client's pool; on connection errors through the next."""
-        transport: Any = self._client.transport
-        await transport._async_call()  # the client opens its connections on first use
-        for last in range(len(transport.connection_pool.connections), 0, -1):
-            connection = transport.get_connection()
-            try:
-                answer = await self._perform(connection, request)
-            except EngineUnavailable:
-                transport.mark_dead(connection)
-                if last == 1:
-                    raise
-                continue
-            transport.connection_pool.mark_live(connection)
-            if max_bytes is not None and len(answer.body) > max_bytes:
-                raise AnswerTooLarge(f"the engine's answer is longer than {max_bytes} bytes")
-            return answer
-        raise EngineUnavailable("the client has no nodes")
+    async def _count_nodes(self) -> int:
+        await self._transport._async_call()  # the client opens its connections on first use
+        return len(self._transport.connection_pool.connections)
 
-    def stream(self, request: RelayRequest) -> AbstractAsyncContextManager[RelayResponse]:
-        """Send any request; bodies are held in memory, as the client does."""
-        return stream_buffered(self.fetch, request)
+    def _next_node(self) -> Any:
+        return self._transport.get_connection()
 
-    async def aclose(self) -> None:
-        """Do nothing: the client belongs to whoever made it."""
+    def _mark(self, node: Any, *, is_alive: bool) -> None:
+        (self._transport.connection_pool.mark_live if is_alive else self._transport.mark_dead)(node)
 
-    async def _perform(self, connection: Any, request: SearchRequest) -> SearchResponse:
+    async def _perform(self, node: Any, request: SearchRequest) -> SearchResponse:
         from opensearchpy.exceptions import ConnectionError as ClientConnectionError
         from opensearchpy.exceptions import ConnectionTimeout
 
-        if connection.http_compress:
+        if node.http_compress:
             request = for_compressing_client(request)
         path, _, query = request.target.partition("?")
         try:
-            status, headers, data = await connection.perform_request(
+            status, headers, data = await node.perform_request(
                 request.method,
                 path,
                 params=parse_qsl(query, keep_blank_values=True) or None,  # pairs: a name may come twice
@@ -88,13 +72,13 @@ class ClientTransport:
                 ignore=range(300, 600),  # every answer of the engine is a value
             )
         except ConnectionTimeout as error:
-            raise EngineTimeout(f"{connection.host} did not answer in time") from error
+            raise EngineTimeout(f"{node.host} did not answer in time") from error
         except ClientConnectionError as error:
             if isinstance(error.info, UnicodeDecodeError):  # the node is well
                 raise EngineError(
                     "opensearch-py reads text only, and the answer is none; connect(url) reads both"
                 ) from error
-            raise EngineUnavailable(f"{connection.host}: {error.error}") from error
+            raise EngineUnavailable(f"{node.host}: {error.error}") from error
         # the client's HTTP layer has decompressed and decoded the body already
         return SearchResponse(
             status=status,

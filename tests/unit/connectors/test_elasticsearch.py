@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Connector, RelayRequest, SearchRequest
-from connectors.elasticsearch import ClientTransport, ElasticsearchConnector, recognise
+from connectors.elasticsearch import ElasticsearchConnector, ElasticsearchTransport, recognise
 from connectors.errors import AnswerTooLarge, EngineTimeout, EngineUnavailable
 from tests.unit.doubles import whole
 from tests.unit.raw_http import hang, reply, reset, upstream
@@ -122,13 +122,13 @@ async def test_an_answer_over_the_limit_is_an_error(client_of: ClientOf) -> None
     """The limit holds here, too."""
     async with upstream(reply(b"x" * 100)) as engine, client_of(engine.url) as client:
         with pytest.raises(AnswerTooLarge, match="longer than 99 bytes"):
-            await ClientTransport(client).fetch(SEARCH, max_bytes=99)
+            await ElasticsearchTransport(client).fetch(SEARCH, max_bytes=99)
 
 
 async def test_a_dead_node_is_passed_over(client_of: ClientOf) -> None:
     """The client's own pool says which node is next."""
     async with upstream(reply()) as engine, client_of(DEAD, engine.url, randomize_nodes_in_pool=False) as client:
-        transport = ClientTransport(client)
+        transport = ElasticsearchTransport(client)
         for _ in range(2):
             assert 200 == (await transport.fetch(SEARCH)).status
         await transport.aclose()
