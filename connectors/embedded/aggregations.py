@@ -146,7 +146,10 @@ def _terms(path: str, options: JsonObject, below: Sequence[Aggregation]) -> Comp
         for one in documents.found:
             for value in dict.fromkeys(_values(one, path)):
                 groups.setdefault(value, []).append(one)
-        kept = [(value, group) for value, group in sorted(groups.items()) if len(group) >= least]
+        try:
+            kept = [(value, groups[value]) for value in sorted(groups) if len(groups[value]) >= least]
+        except TypeError:
+            raise illegal_argument(f"the field [{path}] has values of different types in different indices") from None
         if by == "_count":
             kept.sort(key=lambda pair: len(pair[1]), reverse=direction == "desc")
         elif direction == "desc":
@@ -194,7 +197,10 @@ def _metric(name: str, measure: Callable[[list[float]], JsonObject]) -> Callable
 
         def compute_metric(documents: Documents) -> JsonObject:
             measured = measure([float(value) for value in documents.values(path)])
-            return {**measured, **_as_strings(measured, documents.kind(path))}
+            shown = _as_strings(measured, documents.kind(path))
+            if name == "stats" and documents.kind(path) == "boolean":
+                shown = {key: text == "true" for key, text in shown.items()}  # as Elasticsearch has it, and only there
+            return {**measured, **shown}
 
         return compute_metric
 

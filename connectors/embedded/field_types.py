@@ -65,7 +65,7 @@ def to_float(value: Any, kind: str) -> float:
     number = float(_number(value))
     if not math.isfinite(number):
         raise ValueError(f"[{kind}] supports only finite values, but got [{value}]")
-    code = {"double": "d", "float": "f", "half_float": "e"}[kind]
+    code = {"double": "<d", "float": "<f", "half_float": "<e"}[kind]  # only with "<" an overflow is an error
     try:
         (rounded,) = struct.unpack(code, struct.pack(code, number))
     except OverflowError:

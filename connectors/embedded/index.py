@@ -160,7 +160,7 @@ class Index:
         if must_be_new and old is not None:
             raise self._conflict(document_id, old)
         text, parsed = _read_source(source)
-        read = mapping.read_document(self.root, parsed, document_id=document_id)
+        read = mapping.read_document(self.root, parsed, document_id=document_id, analyzers=self.analyzers)
         self.root = read.root
         version = old.version + 1 if old else 1
         document = Document(

@@ -153,13 +153,15 @@ class ReadDocument:
     ignored: Mapping[str, Sequence[Any]]
 
 
-def read_document(root: Node, document: JsonObject, *, document_id: str) -> ReadDocument:
-    """Read a document into the fields of a mapping.
+def read_document(
+    root: Node, document: JsonObject, *, document_id: str, analyzers: Mapping[str, Analyzer] = ANALYZERS
+) -> ReadDocument:
+    """Read a document into the fields of a mapping. `analyzers`: those for the fields that it adds.
 
     Raises:
         ApiError: 400, when a value does not fit its field, a strict mapping knows no such field, or there are too many.
     """
-    reading = _Reading(document_id=document_id)
+    reading = _Reading(document_id=document_id, analyzers=analyzers)
     before = root
     root = reading.object(root, document, "", root.dynamic or "true")
     for path, raw in tuple(reading.copies):  # a copy is not copied on
@@ -175,6 +177,7 @@ class _Reading:
     """One document on its way into the fields."""
 
     document_id: str
+    analyzers: Mapping[str, Analyzer]
     values: dict[str, list[Value]] = dataclasses.field(default_factory=dict)
     copies: list[tuple[str, Any]] = dataclasses.field(default_factory=list)
     ignored: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
@@ -222,7 +225,7 @@ class _Reading:
         if dynamic == "strict":
             reason = f"mapping set to strict, dynamic introduction of [{path}] within [_doc] is not allowed"
             raise ApiError(400, "strict_dynamic_mapping_exception", reason)
-        return Node() if isinstance(first, dict) else dynamic_node(path, first)
+        return Node() if isinstance(first, dict) else dynamic_node(path, first, self.analyzers)
 
     def value(self, node: Node, value: Any, path: str, dynamic: Dynamic) -> Node:
         match value:
@@ -268,7 +271,7 @@ class _Reading:
         return self.object(root, nested, "", root.dynamic or "true")
 
 
-def dynamic_node(path: str, value: Any) -> Node:
+def dynamic_node(path: str, value: Any, analyzers: Mapping[str, Analyzer]) -> Node:
     """Return the field that dynamic mapping makes for a scalar."""
     match value:
         case bool():
@@ -281,8 +284,8 @@ def dynamic_node(path: str, value: Any) -> Node:
             kind = "date"
         case _:
             keyword = {"type": "keyword", "ignore_above": _IGNORE_ABOVE}
-            return _read_field(path, {"type": "text", "fields": {"keyword": keyword}}, ANALYZERS)
-    return _read_field(path, {"type": kind}, ANALYZERS)
+            return _read_field(path, {"type": "text", "fields": {"keyword": keyword}}, analyzers)
+    return _read_field(path, {"type": kind}, analyzers)
 
 
 def _read_object(path: str, body: JsonObject, analyzers: Mapping[str, Analyzer]) -> Node:
@@ -345,14 +348,16 @@ def _read_leaf(path: str, body: JsonObject, analyzers: Mapping[str, Analyzer]) -
     if unknown:
         raise mapping_error(f"unsupported parameter on mapper [{path}] of type [{kind}]: {unknown}")
     _refuse_what_is_not_done(path, body)
+    copy_to = _read_names(path, body.get("copy_to", []))
+    definition = {key: value for key, value in body.items() if key != "fields"}
     return Field(
         path=path,
         kind=kind,
         analyzer=_read_analyzer(path, body.get("analyzer", "default"), analyzers),
         ignore_above=_read_length(path, body.get("ignore_above")),
         is_indexed=_read_boolean(path, "index", body.get("index", True)),
-        copy_to=_read_names(path, body.get("copy_to", [])),
-        definition={key: value for key, value in body.items() if key != "fields"},
+        copy_to=copy_to,
+        definition=definition | ({"copy_to": list(copy_to)} if copy_to else {}),
     )
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-
 
 def matches(pattern: str, name: str) -> bool:
-    """Return whether `name` is what `pattern` says; `*` stands for any characters, everything else for itself."""
-    return pattern == name if "*" not in pattern else _compiled(pattern).fullmatch(name) is not None
+    """Return whether `name` is what `pattern` says; `*` stands for any characters, everything else for itself.
 
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    The time grows with the length of the name, however many stars there are.
+    """
+    first, *middle = pattern.split("*")
+    if not middle:
+        return pattern == name
+    last = middle.pop()
+    if len(name) < len(first) + len(last) or not (name.startswith(first) and name.endswith(last)):
+        return False
+    position, end = len(first), len(name) - len(last)
+    for part in middle:
+        found = name.find(part, position, end)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True

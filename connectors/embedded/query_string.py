@@ -295,10 +295,11 @@ class _Parser:
 
 
 def _combined(clauses: _Clauses) -> Query | None:
-    """Return one query for all clauses, None for none."""
+    """Return one query for all clauses, None for none. Where all are prohibited, everything else matches."""
     if not clauses:
         return None
     return Bool(
+        filter=(MatchAll(),) if all(occur == "must_not" for occur, _ in clauses) else (),
         must=tuple(query for occur, query in clauses if occur == "must"),
         should=tuple(query for occur, query in clauses if occur == "should"),
         must_not=tuple(query for occur, query in clauses if occur == "must_not"),

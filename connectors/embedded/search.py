@@ -140,7 +140,7 @@ def hit_json(search: Search, found: Found, *, shows_score: bool) -> str:
     if search.has_sequence_numbers:
         members += [("_seq_no", str(document.sequence)), ("_primary_term", "1")]
     members.append(("_score", format_score(found.score if shows_score else None)))
-    if document.ignored:
+    if document.ignored and search.has_ids:
         members.append(("_ignored", to_json(list(document.ignored))))
     if search.source is not None:
         members.append(("_source", source_json(document, search.source)))
@@ -252,9 +252,15 @@ def _is_any(path: str, patterns: Sequence[str]) -> bool:
 
 
 def _shown(kind: str, value: field_types.Value) -> Any:
-    if kind == "date":
-        return field_types.format_date(int(value))
-    return bool(value) if kind == "boolean" else value
+    match kind:
+        case "date":
+            return field_types.format_date(int(value))
+        case "boolean":
+            return bool(value)
+        case "float":
+            return float(format_score(float(value)))
+        case _:
+            return value
 
 
 def _total(search: Search, total: int) -> str:

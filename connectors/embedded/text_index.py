@@ -30,7 +30,8 @@ _K1 = 1.2
 _B = 0.75
 _VALUE_GAP = 100
 """Positions between two values of one field, so that no phrase reaches across (`position_increment_gap`)."""
-_WRITER_BYTES = 64_000_000
+_WRITER_BYTES = 15_000_000
+"""The least that tantivy takes: every field has a writer of its own, and most additions are small."""
 _NUMBER = "number"
 _TERMS = "terms"
 
