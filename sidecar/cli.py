@@ -217,6 +217,96 @@ def _inspect(
 
 
 @app.command()
+def evaluate(
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Folder with corpus.jsonl, queries.jsonl and qrels; `sample` for the demo's."),
+    ] = None,
+    qrels: Annotated[
+        Path | None, typer.Option("--qrels", help="Judgments: TREC, BEIR's .tsv, or Quepid's .csv, which has queries.")
+    ] = None,
+    engine: EngineOption = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="TREC run as the first stage, in place of an engine.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Hub id, folder, or `offline`; repeatable.")
+    ] = None,
+    window: Annotated[
+        list[int] | None,
+        typer.Option("--window", min=1, max=1000, help="Candidates that are scored (default: 100); repeatable."),
+    ] = None,
+    fusion: Annotated[
+        list[str] | None,
+        typer.Option("--fusion", help="auto, model_only, linear, linear=WEIGHT or rrf; repeatable."),
+    ] = None,
+    index: Annotated[str | None, typer.Option("--index", help="Index that is searched.")] = None,
+    index_corpus: Annotated[
+        bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
+    ] = False,
+    analyzer: Annotated[str, typer.Option("--analyzer", help="Analyzer of an index that is made.")] = "english",
+    fields: Annotated[str | None, typer.Option("--fields", help="Fields to search and score: title,text.")] = None,
+    body: Annotated[
+        str | None, typer.Option("--body", help="Search body in which %SearchText% stands for the query.")
+    ] = None,
+    depth: Annotated[int | None, typer.Option("--depth", min=1, help="Hits of a ranking (default: 100).")] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option("--measure", help="As ir-measures has it; the first is compared; repeatable.")
+    ] = None,
+    relevant_from: Annotated[
+        int, typer.Option("--relevant-from", min=1, help="Lowest grade that is relevant to RR, AP, P and R.")
+    ] = 1,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Queries at most.")] = None,
+    save_first_stage: Annotated[Path | None, typer.Option("--save-first-stage", help="Write a TREC run.")] = None,
+    save_run: Annotated[
+        Path | None, typer.Option("--save-run", help="Write the reranked TREC run; of several systems one each.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a report as one HTML page.")] = None,
+    config: ConfigOption = None,
+    scorer: ScorerOption = None,
+    allow_test_scorers: AllowTestOption = False,
+    log_level: LogOption = "warning",
+) -> None:
+    """Measure a search before and after reranking, on judged queries or a stored run (docs/evaluation.md)."""
+    with _exit_codes():
+        from sidecar.errors import ConfigError
+
+        if run is not None and engine is not None:
+            raise ConfigError("--run and --engine: give one of them")
+        if model and scorer is not None:
+            raise ConfigError("--model and --scorer: give one of them")
+        settings = _settings(config, engine__url=engine, scorer__url=scorer, log_level=log_level)
+        from sidecar import wiring
+        from sidecar.evaluation import program
+        from sidecar.evaluation.request import EvaluationRequest, FusionChoice
+
+        request = EvaluationRequest(
+            dataset=dataset,
+            qrels=qrels,
+            run=run,
+            models=tuple(model or ()),
+            windows=tuple(window or (settings.rerank.window,)),
+            fusions=tuple(FusionChoice.parse(each) for each in fusion or (settings.rerank.fusion,)),
+            index=index,
+            index_corpus=index_corpus,
+            analyzer=analyzer,
+            fields=tuple(name.strip() for name in fields.split(",")) if fields else (),
+            body=body,
+            depth=depth,
+            measures=tuple(measure or ()),
+            relevant_from=relevant_from,
+            limit=limit,
+            save_first_stage=save_first_stage,
+            save_run=save_run,
+            json=json_file,
+            html=html_file,
+        )
+        options = wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
+        _run(program.run(options, request, _announce))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from sidecar.wiring import program_version
