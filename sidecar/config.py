@@ -32,7 +32,7 @@ from sidecar.types import RerankOptions
 
 PREFIX: Final = "RERANK_SIDECAR_"
 _DELIMITER: Final = "__"
-_SECRETS: Final = frozenset({"password", "api_key", "url"})
+_SECRETS: Final = frozenset({"password", "api_key", "key", "url"})
 """Keys whose values are not shown: a URL may hold a password."""
 
 _USERINFO: Final = re.compile(r"//.*@")
@@ -110,6 +110,24 @@ class ScorerSection(Section):
     """[scorer]: a scorer elsewhere in place of the supervised child."""
 
     url: str | None = None
+    api_key: SecretStr | None = Field(default=None, min_length=1)
+    model: str | None = None
+
+
+class ApiSection(Section):
+    """[api]: the rerank API."""
+
+    enabled: bool = True
+    key: SecretStr | None = Field(default=None, min_length=1)
+    max_documents: int = Field(default=1000, ge=1)
+    max_characters: int = Field(default=1_000_000, ge=1)
+    max_pairs: int = Field(default=10_000, ge=1)
+    deadline_ms: float = Field(default=0, ge=0)
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds that a call may take, None for as long as it does."""
+        return self.deadline_ms / 1000 or None
 
 
 class RerankSection(Section):
@@ -189,6 +207,7 @@ class Settings(BaseSettings):
     admin: AdminSection = AdminSection()
     model: ModelSection = ModelSection()
     scorer: ScorerSection = ScorerSection()
+    api: ApiSection = ApiSection()
     rerank: RerankSection = RerankSection()
     policies: tuple[PolicySection, ...] = ()
 

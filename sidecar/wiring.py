@@ -10,7 +10,7 @@ import logging
 import math
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -25,13 +25,14 @@ from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
 from sidecar.metrics import Metrics
 from sidecar.pipeline import RerankingConnector
 from sidecar.proxy.app import ProxyApp
-from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
+from sidecar.proxy.endpoints import Endpoints
 from sidecar.proxy.health import Health
 from sidecar.proxy.listener import Address, drain, listening
 from sidecar.scoring.base import ModelFacts, Scorer
+from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH
 
 if TYPE_CHECKING:
-    from sidecar.rerank_api.api import Reply
+    from sidecar.rerank_api.api_key import ApiKey
     from sidecar.scoring.scheduler import LocalScorer
 
 logger = logging.getLogger(__name__)
@@ -132,8 +133,10 @@ async def _scorer(options: Options, model: str | None) -> Scorer:
         return _test_scorer(url, is_allowed=options.allow_test_scorers)
     from sidecar.scoring.remote import RemoteScorer
 
+    section = options.settings.scorer
+    key = section.api_key.get_secret_value() if section.api_key else None
     try:
-        return RemoteScorer(url)
+        return RemoteScorer(url, api_key=key, model=section.model)
     except ValueError as error:
         raise ConfigError(f"scorer.url: {error}") from error
 
@@ -169,7 +172,7 @@ async def serve(options: Options) -> None:
         reranking = RerankingConnector(engine, scorer, settings.policy(), models=models, observe=metrics.observe)
         health = _health(scorer, settings)
         own = {**health.endpoints(), **metrics.endpoints()}
-        api = _rerank_endpoints(scorer)
+        api = _rerank_endpoints(scorer, settings)
         app = ProxyApp(reranking, {**own, **api})
         address = await stack.enter_async_context(listening(app, Address.parse(settings.listen)))
         await _open_admin(stack, options, own)
@@ -189,6 +192,7 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
         ConfigError: it cannot start.
         ModelFailed: the model cannot be had.
     """
+    from sidecar.rerank_api.endpoints import guarded
     from sidecar.rerank_api.scoring_protocol import ScoringProtocol
     from sidecar.scoring.worker import exit_with_parent
 
@@ -198,13 +202,14 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
         scorer = await stack.enter_async_context(open_local_scorer(options))
         health = _health(scorer, options.settings)
         protocol = ScoringProtocol(scorer)
+        key = _api_key(options.settings, is_private=is_child)
         endpoints = {
             **health.endpoints(),
             **_metrics(scorer).endpoints(),
-            **_rerank_endpoints(scorer),
-            ("GET", "/_rerank/model"): _endpoint(protocol.model),
-            ("POST", "/_rerank/score"): _endpoint(protocol.score),
-            ("POST", "/_rerank/passages"): _endpoint(protocol.split),
+            **_rerank_endpoints(scorer, options.settings),
+            ("GET", MODEL_PATH): guarded(protocol.model, key),
+            ("POST", SCORE_PATH): guarded(protocol.score, key),
+            ("POST", "/_rerank/passages"): guarded(protocol.split, key),
         }
         app = ProxyApp(None, endpoints)
         bound = await stack.enter_async_context(listening(app, Address.parse(address)))
@@ -294,25 +299,29 @@ async def open_local_scorer(options: Options) -> AsyncIterator[LocalScorer]:
 
 def own_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:
     """Return probes and the rerank API over a scorer."""
-    return {**_health(scorer, settings).endpoints(), **_rerank_endpoints(scorer)}
+    return {**_health(scorer, settings).endpoints(), **_rerank_endpoints(scorer, settings)}
 
 
-def _rerank_endpoints(scorer: Scorer) -> Endpoints:
+def _rerank_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:
     """Return the rerank API on the paths that its clients know."""
-    from sidecar.rerank_api.api import RerankApi
+    from sidecar.rerank_api.api import RerankApi, RerankLimits
+    from sidecar.rerank_api.endpoints import endpoints
 
-    api = RerankApi(scorer)
-    return {("POST", path): _endpoint(api.rerank) for path in ("/rerank", "/v1/rerank", "/v2/rerank")}
+    section = settings.api
+    if not section.enabled:
+        return {}
+    limits = RerankLimits(
+        max_documents=section.max_documents, max_characters=section.max_characters, max_pairs=section.max_pairs
+    )
+    return endpoints(RerankApi(scorer, limits, deadline=section.deadline), _api_key(settings))
 
 
-def _endpoint(answer: Callable[[bytes], Awaitable[Reply]]) -> Endpoint:
-    """Return an endpoint that answers with what `answer` makes of the body."""
+def _api_key(settings: Settings, *, is_private: bool = False) -> ApiKey:
+    """Return the key that callers must show; none where only our parent can call."""
+    from sidecar.rerank_api.api_key import ApiKey
 
-    async def endpoint(request: EndpointRequest) -> EndpointResponse:
-        reply = await answer(request.body)
-        return EndpointResponse(status=reply.status, body=reply.body, headers=reply.headers)
-
-    return endpoint
+    key = settings.api.key
+    return ApiKey(None if key is None or is_private else key.get_secret_value())
 
 
 def _health(scorer: Scorer, settings: Settings) -> Health:

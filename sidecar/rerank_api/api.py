@@ -1,4 +1,4 @@
-"""`POST /v1/rerank`: score given texts, without an engine.
+"""The rerank API: score given texts, without an engine, in the dialects of those who ask.
 
 Law: knows no HTTP library; bytes in, a Reply out. Here a busy scorer is the caller's to know: unlike a search, which
 falls back to the first stage, a call is refused with 429 or 503 and when to come again.
@@ -7,16 +7,24 @@ falls back to the first stage, a call is refused with 429 or 503 and when to com
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
+from collections.abc import Callable, Sequence
 
 from sidecar.errors import RerankUnavailable
-from sidecar.rerank_api import schema
-from sidecar.rerank_api.reply import RETRY_AFTER, Reply
-from sidecar.rerank_api.schema import InvalidRerankCall, RerankLimits
-from sidecar.scoring.base import Scorer
-from sidecar.scoring.wire import status_of
+from sidecar.rerank_api import dialects
+from sidecar.rerank_api.calls import Answer, Fields, InvalidRerankCall, RerankCall, RerankLimits
+from sidecar.rerank_api.dialects import Dialect
+from sidecar.rerank_api.passages import estimated_tokens, passages
+from sidecar.rerank_api.reading import read_object
+from sidecar.rerank_api.reply import Reply
+from sidecar.rerank_api.slices import score_pairs
+from sidecar.scoring.base import ModelFacts, Scorer, probability
 
 __all__ = ["Reply", "RerankApi", "RerankLimits"]
+
+Choose = Callable[[Fields], Dialect]
+"""Returns the dialect of a body; of an empty one, that of a call which cannot be read."""
 
 
 class RerankApi:
@@ -28,28 +36,40 @@ class RerankApi:
         self._limits = limits or RerankLimits()
         self._deadline = deadline
 
-    async def rerank(self, body: bytes) -> Reply:
+    async def rerank(self, body: bytes, choose: Choose = dialects.of_body) -> Reply:
         """Answer one call. Cancelling it cancels the scoring."""
+        dialect = choose({})
         try:
-            return Reply(status=200, body=await self._results(body))
+            fields = read_object(body)
+            dialect = choose(fields)
+            answer = await self._answer(dialect.read(fields, self._limits))
         except InvalidRerankCall as error:
-            return _refusal(error)
+            return dialect.refuse(error)
         except RerankUnavailable as error:
-            return _unavailable(error)
+            return dialect.be_unavailable(error)
+        return Reply(status=200, body=dialect.write(answer).encode())
 
-    async def _results(self, body: bytes) -> bytes:
-        call = schema.read_call(body, self._limits)
-        facts = self._scorer.describe()
+    async def _answer(self, call: RerankCall) -> Answer:
         deadline = None if self._deadline is None else asyncio.get_running_loop().time() + self._deadline
-        scores = await self._scorer.score(call.query, call.documents, deadline=deadline)
-        return schema.write_results(f"rerank-{uuid.uuid4()}", call, scores, facts)
+        facts = self._scorer.describe()
+        cut = await passages(call, self._scorer, facts, self._limits)
+        queries = [query for query, texts in zip(call.queries, cut, strict=True) for _ in texts]
+        texts = [text for document in cut for text in document]
+        found = iter(await score_pairs(self._scorer, queries, texts, deadline=deadline))
+        scores = [max(next(found) for _ in document) for document in cut]
+        return Answer(
+            id=f"rerank-{uuid.uuid4()}",
+            created=int(time.time()),
+            call=call,
+            results=_results(call, scores, facts),
+            facts=facts,
+            tokens=estimated_tokens(queries, texts, facts.max_length),
+        )
 
 
-def _refusal(error: InvalidRerankCall) -> Reply:
-    body = schema.write_error(str(error), type="invalid_request_error", param=error.param, code="bad_request")
-    return Reply(status=400, body=body)
-
-
-def _unavailable(error: RerankUnavailable) -> Reply:
-    body = schema.write_error(str(error), type="scorer_unavailable", code=error.reason)
-    return Reply(status=status_of(error), body=body, headers=(RETRY_AFTER,))
+def _results(call: RerankCall, scores: Sequence[float], facts: ModelFacts) -> list[tuple[int, float]]:
+    """Return the best `top_n` documents by score, equal scores in the order of the documents."""
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])[: call.top_n]
+    if call.in_input_order:
+        order.sort()
+    return [(index, scores[index] if call.raw_scores else probability(scores[index], facts.kind)) for index in order]

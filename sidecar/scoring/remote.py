@@ -1,4 +1,6 @@
-"""A Scorer over HTTP, in the scoring protocol of `wire.py`: a supervised child, or a scorer on another machine.
+"""A Scorer over HTTP: a supervised child, a scorer on another machine, or somebody else's server.
+
+What kind of server it is and how it is asked are matters of `finding.py` and `speech.py`.
 
 Law: a scorer that is away costs nothing. What is known of it comes from a background task, so `describe` never waits;
 while nobody answers, calls fail at once; and a call ends a moment after its deadline even if the other side does not.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +22,18 @@ from sidecar.errors import ConfigError, RerankUnavailable, ScorerLost, ScorerSta
 from sidecar.scoring import wire
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.breaker import Breaker
+from sidecar.scoring.finding import Finder
+from sidecar.scoring.speech import Found, OwnSpeech, Speech
 from sidecar.scoring.splitting import Spans
-from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH, ScoreCall
+from sidecar.scoring.wire import SPLIT_PATH
 
 log = logging.getLogger(__name__)
+
+PORTIONS_AT_ONCE = 8
+"""Calls that one list of texts makes at a time, where the server takes it in portions."""
+
+_KIND = re.compile(r"([a-z]+)\+(https?://.*|unix:.*)")
+_USERINFO = re.compile(r"//.*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,34 +46,57 @@ class RemoteOptions:
     patience: float = 300.0
     #: for a connection, and for the model's facts
     connect: float = 2.0
-    #: between two looks while the facts are unknown
+    #: between two looks while nobody answers, or a model is being loaded
     impatient_poll: float = 0.1
+    #: between two looks while somebody answers who cannot be used
+    refused_poll: float = 1.0
     #: between two looks while all is well
     calm_poll: float = 5.0
+    #: the same for somebody's service
+    distant_poll: float = 60.0
 
 
 class RemoteScorer:
     """A Scorer at an address. Belongs to the event loop in which it is made; looks for the model at once."""
 
-    def __init__(self, url: str, options: RemoteOptions | None = None, *, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: RemoteOptions | None = None,
+        *,
+        breaker: Breaker | None = None,
+        api_key: str | None = None,
+        model: str | None = None,
+    ) -> None:
         """Use the scorer at `url`: "http://host:port[/prefix]", "https://…" or "unix:/path.sock".
 
+        A kind in front, "tei+http://…", says what server it is; else it is found out. `api_key` is sent as a bearer
+        token. `model` is the name to ask other people's servers for; ours have one model.
+
         Raises:
-            ConfigError: `url` is none of these.
+            ConfigError: `url` is none of these, or holds credentials beside the key.
         """
-        self._url = url
+        named = _KIND.fullmatch(url)
+        kind, address = (named[1], named[2]) if named else (None, url)
+        self._url = _USERINFO.sub("//", url)
         self._options = options or RemoteOptions()
-        self._base, connector = _transport(url)
+        if api_key is not None and self._url != url:
+            raise ConfigError(f"scorer: {self._url} has credentials in it beside an API key: give one of them")
+        self._finder = Finder(kind, model, url=address)
+        self._base, connector = _transport(address)
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._options.connect)
+            connector=connector,
+            headers={} if api_key is None else {"Authorization": f"Bearer {api_key}"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._options.connect),
         )
         self._breaker = breaker or Breaker()
-        self._facts: ModelFacts | None = None
-        self._unavailable: RerankUnavailable = ScorerStarting(f"the scorer at {url} has not answered yet")
+        self._found: Found | None = None
+        self._unavailable: RerankUnavailable = ScorerStarting(f"the scorer at {self._url} has not answered yet")
+        self._is_refused = False
         self._poll_now = asyncio.Event()
         self._known = asyncio.Event()
         self._closing = asyncio.Event()
-        self._poller = tasks.start(self._poll(), name=f"poll {url}")
+        self._poller = tasks.start(self._poll(), name=f"poll {self._url}")
 
     def describe(self) -> ModelFacts:
         """Return the facts as last seen.
@@ -70,11 +104,7 @@ class RemoteScorer:
         Raises:
             RerankUnavailable: never seen, the connection failed, or several calls in a row got no answer.
         """
-        if self._facts is None:
-            raise type(self._unavailable)(*self._unavailable.args)
-        if self._breaker.is_open(_now()):
-            raise ScorerLost(f"the scorer at {self._url} does not answer")
-        return self._facts
+        return self._server().facts
 
     async def loaded(self) -> ModelFacts:
         """Wait until the scorer has said what it is, or that its model cannot be had, and return its facts.
@@ -89,27 +119,31 @@ class RemoteScorer:
 
     async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
         """Return one raw score per text, in the order of `texts`; see `Scorer.score`."""
-        self.describe()
-        if not texts:
-            return []
-        began = _now()
-        if deadline is not None and deadline <= began:
-            raise ScoringTimeout("the deadline has passed")
-        left = None if deadline is None else deadline - began
-        body = wire.write_call(ScoreCall(query=query, texts=texts, seconds_left=left))
-        limit = self._options.patience if left is None else left + self._options.grace
-        status, answer = await self._ask(body, limit, deadline)
-        if status != 200:
-            raise wire.read_error(status, answer)
-        return wire.read_scores(answer, len(texts))
+        speech = self._server().speech
+        portions = speech.portions(texts) if texts else []
+        if len(portions) < 2:
+            return await self._score(speech, query, portions[0], deadline) if portions else []
+        free = asyncio.Semaphore(PORTIONS_AT_ONCE)
+
+        async def score(portion: Sequence[str]) -> list[float]:
+            async with free:
+                return await self._score(speech, query, portion, deadline)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                calls = [group.create_task(score(portion), name="portion of texts") for portion in portions]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [score for call in calls for score in call.result()]
 
     async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
-        """Return the passages of every text; see `Splitter.split`."""
-        self.describe()
+        """Return the passages of every text; see `Splitter.split`. Only our own servers can say."""
+        if not isinstance(self._server().speech, OwnSpeech):
+            raise ScorerLost(f"the scorer at {self._url} does not split texts")
         if not texts:
             return []
         body = wire.write_split(texts, tokens=tokens, overlap=overlap)
-        status, answer = await self._ask(body, self._options.patience, None, path=wire.SPLIT_PATH)
+        status, answer = await self._ask(SPLIT_PATH, body, self._options.patience, None)
         if status != 200:
             raise wire.read_error(status, answer)
         return wire.read_spans(answer, len(texts))
@@ -127,9 +161,26 @@ class RemoteScorer:
         await asyncio.wait({self._poller})
         await self._session.close()
 
-    async def _ask(
-        self, body: bytes, limit: float, deadline: float | None, *, path: str = SCORE_PATH
-    ) -> tuple[int, bytes]:
+    def _server(self) -> Found:
+        if self._found is None:
+            raise type(self._unavailable)(*self._unavailable.args)
+        if self._breaker.is_open(_now()):
+            raise ScorerLost(f"the scorer at {self._url} does not answer")
+        return self._found
+
+    async def _score(self, speech: Speech, query: str, texts: Sequence[str], deadline: float | None) -> list[float]:
+        """Make one call."""
+        began = _now()
+        if deadline is not None and deadline <= began:
+            raise ScoringTimeout("the deadline has passed")
+        left = None if deadline is None else deadline - began
+        limit = self._options.patience if left is None else left + self._options.grace
+        status, answer = await self._ask(speech.path, speech.write(query, texts, left), limit, deadline)
+        if status != 200:
+            raise speech.error(status, answer)
+        return speech.read(answer, len(texts))
+
+    async def _ask(self, path: str, body: bytes, limit: float, deadline: float | None) -> tuple[int, bytes]:
         """Post one call. Every failure of the way becomes ours here, and the breaker hears of it."""
         began = _now()
         try:
@@ -154,7 +205,7 @@ class RemoteScorer:
             return response.status, await response.read()
 
     def _forget(self, why: RerankUnavailable) -> None:
-        self._facts = None
+        self._found = None
         self._unavailable = why
         self._known.clear()
         self._poll_now.set()
@@ -164,41 +215,48 @@ class RemoteScorer:
         while True:
             self._poll_now.clear()
             await self._look()
-            pause = self._options.impatient_poll if self._facts is None else self._options.calm_poll
+            pause = self._pause()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._poll_now.wait()
-            if self._facts is None and self._poll_now.is_set():
+            if self._found is None and self._poll_now.is_set():
                 await asyncio.sleep(self._options.impatient_poll)
 
+    def _pause(self) -> float:
+        if self._found is None:
+            return self._options.refused_poll if self._is_refused else self._options.impatient_poll
+        return self._options.calm_poll if self._found.is_local else self._options.distant_poll
+
     async def _look(self) -> None:
+        self._is_refused = False
         try:
             async with asyncio.timeout(self._options.connect):
-                facts = await self._get_facts()
+                found = await self._finder.find(self._get)
         except RerankUnavailable as error:
-            self._facts, self._unavailable = None, error
+            self._found, self._unavailable = None, error
+            self._is_refused = not isinstance(error, ScorerStarting)
             self._known.set() if error.reason == "model" else self._known.clear()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._see_nobody(error)
         else:
-            if self._facts is None:
-                log.info("scorer found url=%s model=%s device=%s", self._url, facts.name, facts.device)
-            self._facts = facts
+            if self._found is None:
+                facts = found.facts
+                log.info(
+                    "scorer found url=%s kind=%s model=%s device=%s", self._url, found.kind, facts.name, facts.device
+                )
+            self._found = found
             self._known.set()
 
     def _see_nobody(self, error: Exception) -> None:
         """Before the first answer the scorer is starting, as long as nobody has said otherwise."""
         self._known.clear()
-        if self._facts is not None or not isinstance(self._unavailable, ScorerStarting):
-            self._facts = None
+        if self._found is not None or not isinstance(self._unavailable, ScorerStarting):
+            self._found = None
             self._unavailable = ScorerLost(f"the scorer at {self._url} cannot be reached: {_words(error)}")
 
-    async def _get_facts(self) -> ModelFacts:
-        async with self._session.get(self._base + MODEL_PATH) as response:
-            body = await response.read()
-            if response.status != 200:
-                raise wire.read_error(response.status, body)
-            return wire.read_facts(body)
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        async with self._session.get(self._base + path) as response:
+            return response.status, await response.read()
 
 
 def _transport(url: str) -> tuple[str, aiohttp.BaseConnector]:

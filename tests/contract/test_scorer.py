@@ -20,6 +20,8 @@ from sidecar.scoring.remote import RemoteScorer
 from sidecar.scoring.scheduler import LocalScorer
 from sidecar.scoring.scripted import parse
 from sidecar.scoring.worker import SupervisedScorer
+from tests import foreign_servers
+from tests.foreign_servers import Routes
 from tests.scoring_server import serving
 from tests.unit.sidecar.scoring.doubles import FakeModel
 
@@ -60,7 +62,27 @@ async def scripted(stack: AsyncExitStack, socket: Path) -> Scorer:
     return parse("test:slow=1")
 
 
-@pytest.fixture(params=[local, remote, supervised, scripted])
+def foreign(routes: Routes, kind: str = "") -> Maker:
+    """Return the maker of a scorer over somebody else's server, of a kind that is said or found out."""
+
+    async def make(stack: AsyncExitStack, socket: Path) -> Scorer:
+        scorer = RemoteScorer(kind + await stack.enter_async_context(foreign_servers.serving(routes, socket)))
+        await scorer.loaded()
+        return scorer
+
+    return make
+
+
+FOREIGN = [
+    pytest.param(foreign(foreign_servers.TEI), id="tei"),
+    pytest.param(foreign(foreign_servers.VLLM), id="vllm"),
+    pytest.param(foreign(foreign_servers.INFINITY), id="infinity"),
+    pytest.param(foreign(foreign_servers.GATEWAY), id="gateway"),
+    pytest.param(foreign(foreign_servers.COHERE, "cohere+"), id="cohere"),
+]
+
+
+@pytest.fixture(params=[local, remote, supervised, scripted, *FOREIGN])
 async def scorer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scorer]:
     """Give each scorer, ready."""
     make: Maker = request.param

@@ -145,7 +145,7 @@ def test_an_api_key_is_a_credential() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("windw = 1", "{file}: windw is not known; known here are admin, drain_seconds, engine, listen, "),
+        ("windw = 1", "{file}: windw is not known; known here are admin, api, drain_seconds, engine, listen, "),
         ("[rerank]\nwindw = 1", "{file}: rerank.windw is not known; known here are deadline_ms, enabled, explain, "),
         ('[engine]\npasswrd = "s3cret"', "{file}: engine.passwrd is not known; known here are api_key, ca_certs, "),
         (

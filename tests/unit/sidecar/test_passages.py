@@ -71,7 +71,7 @@ def test_only_whole_documents_count(scores: list[float], count: int) -> None:
 
 HTML = {
     "tags": ("<p>Green <b>tea</b></p><p>is hot</p>", "Green tea is hot"),
-    "entities": ("caf&eacute; &amp; tea &lt;hot&gt; &#8364;", "café & tea <hot> €"),
+    "entities": ("&eacute;clair &amp; tea &lt;hot&gt; &#8364;", "éclair & tea <hot> €"),
     "scripts and styles": ("<style>p {x}</style>tea<script>let a = '<p>';</script> pot", "tea pot"),
     "breaks": ("one<br>two<li>three</li>", "one two three"),
     "comments": ("tea<!-- no --> pot", "tea pot"),

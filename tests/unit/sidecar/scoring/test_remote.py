@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.remote import RemoteOptions, RemoteScorer
 from sidecar.scoring.scripted import parse
 from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH
+from tests import foreign_servers
 from tests.scoring_server import Answer, answering, serving
 from tests.unit.sidecar.scoring.doubles import FACTS
 
@@ -40,7 +42,7 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def remote(url: str, options: RemoteOptions = QUICK, **settings: Breaker) -> AsyncIterator[RemoteScorer]:
+async def remote(url: str, options: RemoteOptions = QUICK, **settings: Any) -> AsyncIterator[RemoteScorer]:
     """Give a scorer at `url`."""
     scorer = RemoteScorer(url, options, **settings)
     try:
@@ -237,6 +239,97 @@ async def test_addresses_that_make_no_sense_are_refused(url: str) -> None:
     """The message says what would be right."""
     with pytest.raises(ConfigError, match="expected http://HOST:PORT"):
         RemoteScorer(url)
+
+
+@pytest.mark.parametrize(
+    ("routes", "prefix", "kind"),
+    [
+        (foreign_servers.TEI, "", "tei"),
+        (foreign_servers.VLLM, "", "vllm"),
+        (foreign_servers.INFINITY, "", "infinity"),
+        (foreign_servers.GATEWAY, "", "cohere"),
+        (foreign_servers.COHERE, "cohere+", "cohere"),
+    ],
+)
+async def test_other_peoples_servers_give_raw_scores(
+    socket: Path, caplog: pytest.LogCaptureFixture, routes: foreign_servers.Routes, prefix: str, kind: str
+) -> None:
+    """In the order of the texts, more of them than the server takes at once, with its key."""
+    texts = [chr(ord("a") + (7 * number) % 26) * 3 for number in range(100)]
+    async with foreign_servers.serving(routes, socket, key="k") as url, remote(prefix + url, api_key="k") as scorer:
+        with caplog.at_level("INFO"):
+            await scorer.loaded()
+        scores = await scorer.score("q", texts)
+    assert [pytest.approx(foreign_servers.logit(text)) for text in texts] == scores
+    assert f"kind={kind}" in caplog.text
+
+
+async def test_a_key_that_is_missing_is_said_so(socket: Path) -> None:
+    """And asked for seldom."""
+    async with foreign_servers.serving(foreign_servers.TEI, socket, key="k") as url, remote(url) as scorer:
+        await until(scorer, ScorerLost)
+        with pytest.raises(ScorerLost, match=r"scorer\.api_key"):
+            scorer.describe()
+
+
+async def test_one_failed_portion_fails_the_call(socket: Path) -> None:
+    """With its own error."""
+    routes = {**foreign_servers.TEI, "POST /rerank": foreign_servers.always({"error": "Model is overloaded"}, 429)}
+    async with foreign_servers.serving(routes, socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        with pytest.raises(SchedulerFull, match="Model is overloaded"):
+            await scorer.score("q", ["a"] * 100)
+
+
+async def test_other_peoples_servers_do_not_split_texts(socket: Path) -> None:
+    """Which is helped out by an estimate."""
+    async with foreign_servers.serving(foreign_servers.TEI, socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        with pytest.raises(ScorerLost, match="does not split texts"):
+            await scorer.split(["a"], tokens=3, overlap=0)
+
+
+async def test_another_kind_of_server_may_come_back(socket: Path) -> None:
+    """It is found out again."""
+    async with remote(f"unix:{socket}") as scorer:
+        async with foreign_servers.serving(foreign_servers.TEI, socket):
+            assert foreign_servers.MODEL == (await scorer.loaded()).name
+        assert await outcome(scorer) is ScorerLost
+        async with serving(parse("test:identity"), socket):
+            await until(scorer, None)
+            assert await outcome(scorer) == [0.0]
+
+
+async def test_a_stranger_is_looked_at_seldom(socket: Path) -> None:
+    """Once a second at most."""
+    looks = 0
+
+    async def model(body: bytes) -> Reply:
+        nonlocal looks
+        looks += 1
+        return Reply(status=404, body=b"{}")
+
+    async with answering({("GET", MODEL_PATH): model}, socket) as url, remote(url) as scorer:
+        await until(scorer, ScorerLost)
+        await asyncio.sleep(0.05)
+        assert looks == 1
+
+
+async def test_credentials_are_not_printed() -> None:
+    """Those of a URL; and it has none beside a key."""
+    async with remote("http://user:secret@127.0.0.1:1/") as scorer:
+        with pytest.raises(ScorerStarting) as caught:
+            scorer.describe()
+        assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigError, match="credentials in it beside an API key") as refused:
+        RemoteScorer("http://user:secret@127.0.0.1:1/", api_key="k")
+    assert "secret" not in str(refused.value)
+
+
+async def test_a_kind_that_nobody_knows_is_refused() -> None:
+    """Before anything is opened."""
+    with pytest.raises(ConfigError, match="expected one of sidecar, tei"):
+        RemoteScorer("jina+http://127.0.0.1:1")
 
 
 def test_time_is_cheap_when_nobody_is_there() -> None:
