@@ -38,14 +38,14 @@ def json_on_one_line(text: str) -> str:
     return text.replace("\r", " ").replace("\n", " ").strip()
 
 
-def parse(request: SearchRequest) -> list[Item]:
+def parse(request: SearchRequest, *, for_any_answer: bool = False) -> list[Item]:
     """Return the items of an `_msearch` request.
 
     Raises:
-        NotJson: the answer is wanted in another format.
+        NotJson: the answer is wanted in another format, and not `for_any_answer`.
         ValueError: the body is not UTF-8, or its lines do not come in pairs.
     """
-    if wants_other_format(request):
+    if wants_other_format(request) and not for_any_answer:
         raise NotJson
     lines = _split(json_bytes.decode(request.content))
     if lines and not lines[-1].rstrip(" \t").endswith("\n"):

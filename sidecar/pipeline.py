@@ -122,12 +122,28 @@ class RerankingConnector:
             reason = SkipReason.NOT_JSON if whole.status == 200 else SkipReason.ENGINE_ERROR
             return self._reports.on(search.left_for(reason), whole)
         clock.first_stage_is_complete()
-        async with asyncio.TaskGroup() as group:
-            tasks = {index: group.create_task(self._finish(stage), name="search") for index, stage in stages.items()}
+        finished = await self._finish_all(stages)
+        if finished is None:
+            return self._reports.on(search.left_for(SkipReason.ENGINE_ERROR), await self._ask_as_written(search))
         replies = {index: _error_reply(refused.error) for index, refused in search.refused.items()}
-        replies |= {index: task.result()[0] for index, task in tasks.items()}
-        marks = {index: task.result()[1] for index, task in tasks.items()}
+        replies |= {index: reply for index, (reply, _) in finished.items()}
+        marks = {index: mark for index, (_, mark) in finished.items()}
         return self._reports.on(search, search.exchange.answer(replies), marks, clock)
+
+    async def _finish_all(self, stages: Mapping[int, FirstStage | Unusable]) -> dict[int, Finished] | None:
+        """Finish every search; None where the engine refuses as a whole what a slim search had left out."""
+        finished: dict[int, Finished] = {}
+
+        async def finish(index: int, stage: FirstStage | Unusable) -> None:
+            finished[index] = await self._finish(stage)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index, stage in stages.items():
+                    group.create_task(finish(index, stage), name="search")
+        except* WholeAnswer:
+            finished.clear()
+        return finished if finished or not stages else None
 
     async def _finish(self, stage: FirstStage | Unusable) -> Finished:
         """Return what the caller gets for one search, whatever becomes of the second stage."""
@@ -138,8 +154,8 @@ class RerankingConnector:
             return Reply(200, response.tail_page(stage.answer, stage.plan)), mark
         try:
             return await self._with_second_stage(stage)
-        except (EngineError, WholeAnswer) as error:  # the ranking is there, but its page could not be fetched
-            return _error_reply(EngineError(str(error))), marker.skipped(SkipReason.ENGINE_ERROR)
+        except EngineError as error:  # the ranking is there, but its page could not be fetched
+            return _error_reply(error), marker.skipped(SkipReason.ENGINE_ERROR)
 
     async def _with_second_stage(self, stage: FirstStage) -> Finished:
         try:
@@ -175,11 +191,13 @@ class RerankingConnector:
         ranking = fusion.rank(window.candidates[: len(scores)], scores, fusion.choose(options, facts), best)
         placed = response.lay_out(len(stage.hits), window.considered(len(scores)), ranking)
         kept = response.above(placed, options.min_score, facts.kind)
+        mark = window.marker(scores, facts, dropped=len(placed) - len(kept))
+        if stage.is_slim and not response.on_page(plan, kept) and len(kept) == len(placed):
+            return await self._unranked(stage, mark)  # a page behind the last hit
         full = await self._full_hits(stage, kept)
         if stage.is_slim and full is None:  # a document went away, or is too heavy for this search
             return await self._unranked(stage, marker.skipped(SkipReason.WIDENING_REFUSED))
-        page = response.reranked_page(stage.answer, plan, kept, stage.extra_fields, full)
-        return Reply(200, page), window.marker(scores, facts, dropped=len(placed) - len(kept))
+        return Reply(200, response.reranked_page(stage.answer, plan, kept, stage.extra_fields, full)), mark
 
     async def _full_hits(self, stage: FirstStage, placed: Sequence[Placed]) -> Mapping[int, FullHit] | None:
         """Return the hits of the caller's page as its own search gives them, where the first stage was slim."""

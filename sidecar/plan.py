@@ -9,6 +9,7 @@ caller's bytes stay as they are but for the settings named here. No I/O.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -215,6 +216,14 @@ def _reasons(call: SearchCall, options: RerankOptions, reading: Reading, *, is_o
         yield SkipReason.CUSTOM_RANKING
 
 
+_DIGITS: Final = re.compile(r"\+?[0-9]+")
+
+
+def _has_null(call: SearchCall) -> bool:
+    """Return whether a setting that we may write anew is null, which the engines refuse."""
+    return any(member.value is None and member.key in ("from", "size", "fields") for member in call.members)
+
+
 def _has_odd_page(call: SearchCall) -> bool:
     return _count(call.setting("size"), DEFAULT_SIZE) is None or _count(call.setting("from"), 0) is None
 
@@ -278,6 +287,7 @@ def _is_signed(headers: Headers) -> bool:
 _IMPOSSIBLE: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] = (
     (SkipReason.SIGNED, lambda call: _is_signed(call.headers)),
     (SkipReason.UNPARSABLE, _has_odd_page),
+    (SkipReason.UNPARSABLE, _has_null),
     (SkipReason.UNPARSABLE, lambda call: not isinstance(call.body("fields"), list | None)),
     (SkipReason.SIZE_ZERO, lambda call: _count(call.setting("size"), DEFAULT_SIZE) == 0),
     (SkipReason.SCROLL, lambda call: call.has_param("scroll") or call.has_body("slice")),
@@ -311,6 +321,8 @@ def _count(value: Any, default: int) -> int | None:
     """Return a hit count of the body or the URL, `default` when it is absent, None when it is none."""
     if value is None:
         return default
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):  # what Python takes for a number, Java may not
+        return None
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -6,13 +6,14 @@ marker; only a search that is reranked is held in memory.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchResponse
-from connectors.errors import AnswerTooLarge
-from sidecar import marker, routes, streams, templates
+from connectors.errors import AnswerTooLarge, EngineError
+from sidecar import error_answers, marker, routes, streams, templates
 from sidecar.clock import Clock
 from sidecar.controls import strip_headers
 from sidecar.marker import Marker
@@ -21,6 +22,8 @@ from sidecar.reports import Reports
 from sidecar.routes import Route
 from sidecar.searches import Search
 from sidecar.types import SkipReason
+
+logger = logging.getLogger(__name__)
 
 
 class Relaying:
@@ -39,29 +42,41 @@ class Relaying:
     async def relay(self, request: RelayRequest) -> AsyncIterator[RelayResponse]:
         """Answer any request: searches as the connector does, everything else as the engine does."""
         route = routes.route(request.method, request.target)
-        if route is None or route.is_async:
+        if route is None:
             async with self._engine.relay(_bare(request)) as answer:
-                yield answer if route is None else _marked(answer, marker.skipped(SkipReason.ASYNC_SEARCH))
+                yield answer
             return
+        async with AsyncExitStack() as stack:
+            try:
+                answer = await self._searched(route, request, stack)
+            except EngineError as error:  # no answer at all, which is said of a search like anything else
+                logger.warning("engine_error error=%s", error)
+                failed = error_answers.error_answer(*error_answers.describe(error))
+                answer = _marked(streams.as_stream(failed), marker.skipped(SkipReason.ENGINE_ERROR))
+            yield answer
+
+    async def _searched(self, route: Route, request: RelayRequest, stack: AsyncExitStack) -> RelayResponse:
+        """Return the answer to a search; the connection of a streamed one is released with `stack`."""
+        if route.is_async:
+            streamed = await stack.enter_async_context(self._engine.relay(_bare(request)))
+            return _marked(streamed, marker.skipped(SkipReason.ASYNC_SEARCH))
         body = await streams.read_body(request.body)
         if not isinstance(body, bytes):
-            async with self._engine.relay(replace(_bare(request), body=body)) as answer:
-                yield _marked(answer, marker.skipped(SkipReason.TOO_LARGE))
-            return
+            streamed = await stack.enter_async_context(self._engine.relay(replace(_bare(request), body=body)))
+            return _marked(streamed, marker.skipped(SkipReason.TOO_LARGE))
         search = await self._read(route, request, body)
         try:
             whole = await self._answer(search) if search.needs_answer else None
         except AnswerTooLarge:
             search, whole = search.left_for(SkipReason.TOO_LARGE), None
         if whole is not None:
-            yield streams.as_stream(
+            return streams.as_stream(
                 templates.as_template_answer(route.operation, whole) if route.is_template else whole
             )
-            return
         markers = search.markers({})
         self._reports.record(search, markers, Clock())
-        async with self._engine.relay(streams.as_relay(search.request, request)) as answer:
-            yield _marked(answer, *markers)
+        streamed = await stack.enter_async_context(self._engine.relay(streams.as_relay(search.request, request)))
+        return _marked(streamed, *markers)
 
     async def _read(self, route: Route, request: RelayRequest, body: bytes) -> Search:
         complete = streams.as_search(request, body)

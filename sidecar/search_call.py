@@ -96,23 +96,25 @@ class SearchCall:
         return self.with_text(json_bytes.splice(self.text, edits))
 
 
-def parse(request: SearchRequest) -> SearchCall:
+def parse(request: SearchRequest, *, for_any_answer: bool = False) -> SearchCall:
     """Return the call of a `_search` request.
 
     Raises:
-        NotJson: content or wanted answer are in another format.
+        NotJson: content or wanted answer (but `for_any_answer`) are in another format.
         ValueError: the body cannot be read: damaged, nested too deeply, no object, not UTF-8.
     """
-    if wants_other_format(request) or not _is_json(request):
+    if (wants_other_format(request) and not for_any_answer) or not _is_json(request):
         raise NotJson
     source = None if request.content else request.param("source")
     text = json_bytes.decode(request.content) if source is None else source
+    if text and not text.strip():
+        raise ValueError("a body of white space alone, which the engines refuse")
     return SearchCall(
         index=request.index,
         headers=request.headers,
         params=request.params,
         text=text,
-        members=_members(text) if text.strip() else (),
+        members=_members(text),
     )
 
 
@@ -124,7 +126,7 @@ def write(call: SearchCall, *, original: SearchCall, request: SearchRequest) -> 
         if request.content or request.param("source") is None:
             encoding = header(headers, "Content-Encoding")
             body = compress(call.text.encode(), encoding)
-            headers = _headers_of_body(headers, len(body))
+            headers = _headers_of_body(headers, len(body), is_new=not request.content)
         else:
             target = replace_params(target, {"source": call.text})
     if (target, headers, body) == (request.target, request.headers, request.body):
@@ -132,9 +134,9 @@ def write(call: SearchCall, *, original: SearchCall, request: SearchRequest) -> 
     return replace(request, target=target, headers=headers, body=body)
 
 
-def _headers_of_body(headers: Headers, length: int) -> Headers:
+def _headers_of_body(headers: Headers, length: int, *, is_new: bool) -> Headers:
     kept = without_headers(headers, "Content-Length", "Transfer-Encoding")
-    if header(kept, "Content-Type") is None:
+    if is_new and header(kept, "Content-Type") is None:  # who sends a body without a type is refused by the engine
         accept = header(kept, "Accept") or ""
         # Elasticsearch wants one version of its API in both headers, when one of them names a version
         kept += (("Content-Type", accept if "compatible-with" in accept else "application/json"),)

@@ -147,7 +147,7 @@ def read(
             return _read_search(request, policy, engine, is_ours)
         return _read_msearch(request, policy, engine, is_ours)
     except NotJson:
-        return all_left(operation, request, SkipReason.NOT_JSON)
+        return all_left(operation, _without_settings(operation, request), SkipReason.NOT_JSON)
     except ValueError:
         return all_left(operation, request, SkipReason.UNPARSABLE)
     except Exception:  # a mistake of ours is no reason not to search
@@ -169,6 +169,19 @@ def without_our_headers(request: SearchRequest) -> SearchRequest:
     """Return a request without `X-Rerank-…`; the same object where it has none."""
     headers = strip_headers(request.headers)
     return request if headers == request.headers else replace(request, headers=headers)
+
+
+def _without_settings(operation: Operation, request: SearchRequest) -> SearchRequest:
+    """Return a request whose answer is wanted in another format without `ext.rerank`, where its body can be read."""
+    try:
+        if operation is Operation.SEARCH:
+            call = search_call.parse(request, for_any_answer=True)
+            return search_call.write(call.without_rerank_ext(), original=call, request=request)
+        items = multi_search.parse(request, for_any_answer=True)
+        calls = {index: item.call and item.call.without_rerank_ext() for index, item in enumerate(items)}
+        return multi_search.write(request, items, calls)
+    except ValueError:  # NotJson is one
+        return request
 
 
 def _read_search(request: SearchRequest, policy: Policy, engine: Connector, is_ours: IsOurs) -> Search:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from typing import Final
+from urllib.parse import unquote
 
 from connectors import json_bytes
 from connectors.base import Connector, SearchRequest, SearchResponse, header, without_headers
@@ -17,6 +18,39 @@ from connectors.json_bytes import find_member
 from sidecar.types import Operation
 
 _SUFFIX: Final = "/template"
+_OF_THE_SOURCE: Final = frozenset(
+    [
+        "q",
+        "df",
+        "analyzer",
+        "analyze_wildcard",
+        "default_operator",
+        "lenient",
+        "from",
+        "size",
+        "sort",
+        "explain",
+        "version",
+        "seq_no_primary_term",
+        "timeout",
+        "terminate_after",
+        "stored_fields",
+        "docvalue_fields",
+        "stats",
+        "_source",
+        "_source_includes",
+        "_source_excludes",
+        "_source_exclude_vectors",
+        "track_scores",
+        "track_total_hits",
+        "suggest_field",
+        "suggest_mode",
+        "suggest_size",
+        "suggest_text",
+    ]
+)
+"""URL parameters that make a search's source, which a template's takes the place of."""
+
 _FLAGS: Final = ("explain", "profile")
 """Members beside the template that belong to the search."""
 
@@ -36,12 +70,13 @@ async def render(engine: Connector, operation: Operation, request: SearchRequest
     except ValueError:
         return None
     path, mark, query = request.target.partition("?")
+    query = "&".join(piece for piece in query.split("&") if unquote(piece.partition("=")[0]) not in _OF_THE_SOURCE)
     encoded = body.encode()
     headers = without_headers(request.headers, "Content-Length", "Transfer-Encoding", "Content-Encoding")
     return replace(
         request,
         method="POST",
-        target=path.rstrip("/").removesuffix(_SUFFIX) + mark + query,
+        target=path.rstrip("/").removesuffix(_SUFFIX) + (mark if query else "") + query,
         headers=(*headers, ("Content-Length", str(len(encoded)))),
         body=encoded,
     )
@@ -87,8 +122,11 @@ async def _rendered(engine: Connector, request: SearchRequest, template: str) ->
     if output is None or not isinstance(output.value, dict):
         raise ValueError("no template_output")
     body = text[output.value_start : output.end]
-    given = {name: find_member(members, name) for name in _FLAGS if name not in output.value}
-    literals = {name: template[member.value_start : member.end] for name, member in given.items() if member is not None}
+    literals: dict[str, str] = {}
+    for name in _FLAGS:
+        given = find_member(members, name)
+        if given is not None or name in output.value:  # a source has no say in this
+            literals[name] = "false" if given is None else template[given.value_start : given.end]
     return json_bytes.splice(body, json_bytes.set_members(0, json_bytes.scan_object(body), literals))
 
 

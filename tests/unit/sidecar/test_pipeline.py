@@ -1219,3 +1219,60 @@ async def test_what_the_engine_found_is_scored(source: str) -> None:
     assert ["a blue sky", "more"] * 2 == scorer.texts
     assert "applied; candidates=2" in marker_of(answer)
     assert ["more"] == answer.hits[0].highlight["rerank_passage"]
+
+
+# --- what only the caller's own search shows ----------------------------------------------------------------
+
+
+async def test_a_page_behind_the_last_hit_is_the_engines() -> None:
+    """The engine may refuse what the slim search left out."""
+
+    def refuse(_: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+        return error_with(400) if "highlight" in body else None
+
+    request = search(match(highlight={"fields": 5}, **{"from": 10}))
+    answer = await reranking(four(override=refuse), fetch="auto").search(request)
+    assert 400 == answer.status
+
+
+async def test_an_msearch_that_is_refused_as_a_whole_is_the_engines() -> None:
+    """When the second requests show it."""
+
+    class Refusing(ScriptedEngine):
+        async def msearch(self, request: SearchRequest) -> SearchResponse:
+            answer = await super().msearch(request)
+            return error_with(400) if b"highlight" in request.content else answer
+
+    answer = await reranking(Refusing(*LONG_TO_SHORT), fetch="auto").msearch(
+        msearch({}, match(highlight={"fields": 5}), {}, match())
+    )
+    assert (400, "skipped; reason=engine_error, skipped; reason=engine_error") == (answer.status, marker_of(answer))
+
+
+@pytest.mark.parametrize("accept", ["application/yaml", "application/cbor"])
+async def test_settings_are_taken_out_of_a_search_for_another_format(accept: str) -> None:
+    """The engine knows no `ext.rerank`."""
+    engine = four()
+    request = search(match(ext={"rerank": {"window": 5}}), headers=(("Accept", accept),))
+    answer = await reranking(engine).search(request)
+    assert "skipped; reason=not_json" == marker_of(answer)
+    assert [match()] == engine.bodies
+    many = SearchRequest(
+        method="POST",
+        target="/_msearch?format=yaml",
+        headers=JSON,
+        body=b'{}\n{"size":1,"ext":{"rerank":{"window":5}}}\n',
+    )
+    await reranking(engine).msearch(many)
+    assert b'{}\n{"size":1}\n' == engine.msearches[-1].body
+
+
+async def test_a_search_without_an_answer_bears_a_marker() -> None:
+    """By relay, as an error in the engine's shape."""
+
+    class Away(ScriptedEngine):
+        async def search(self, request: SearchRequest) -> SearchResponse:
+            raise EngineTimeout("late")
+
+    answer = await relayed(reranking(Away()), "POST", "/books/_search", json.dumps(match()).encode(), JSON)
+    assert (504, "skipped; reason=engine_error") == (answer.status, marker_of(answer))

@@ -93,6 +93,9 @@ IMPOSSIBLE: dict[str, tuple[SkipReason, Row]] = {
     "half a size": (SkipReason.UNPARSABLE, (match(size=1.5), {})),
     "from that is no number": (SkipReason.UNPARSABLE, (match(), {"target": "/_search?from=x"})),
     "from true": (SkipReason.UNPARSABLE, (match(**{"from": True}), {})),
+    "size null": (SkipReason.UNPARSABLE, (match(size=None), {})),
+    "fields null": (SkipReason.UNPARSABLE, (match(fields=None), {})),
+    "what only Python takes for a number": (SkipReason.UNPARSABLE, (match(), {"target": "/_search?size=1e1"})),
     "fields that are no list": (SkipReason.UNPARSABLE, (match(fields="text"), {})),
     "fields that are a number": (SkipReason.UNPARSABLE, (match(fields=5), {})),
 }

@@ -41,10 +41,25 @@ async def test_a_template_becomes_the_search_that_it_stands_for() -> None:
 
 
 async def test_flags_beside_a_template_belong_to_the_search() -> None:
-    """`explain` and `profile`."""
+    """`explain` and `profile`; in the source they say nothing."""
     found = await render(rendering(), Operation.SEARCH, template({"id": "mine", "explain": True}))
     assert found is not None
     assert {**json.loads(RENDERED), "explain": True} == json.loads(found.body)
+    engine = rendering(answer_with('{"template_output":{"profile":true}}'))
+    found = await render(engine, Operation.SEARCH, template({"id": "mine"}))
+    assert found is not None
+    assert {"profile": False} == json.loads(found.body)
+
+
+async def test_parameters_of_the_source_say_nothing() -> None:
+    """The template's source takes their place; those of the request stay."""
+    target = "/books/_search/template?size=3&routing=a&q=tea&typed_keys&_source=false"
+    found = await render(rendering(), Operation.SEARCH, template({"id": "mine"}, target))
+    assert found is not None
+    assert "/books/_search?routing=a&typed_keys" == found.target
+    found = await render(rendering(), Operation.SEARCH, template({"id": "mine"}, "/_search/template?q=tea"))
+    assert found is not None
+    assert "/_search" == found.target
 
 
 async def test_each_line_of_a_multi_search_is_rendered() -> None:
