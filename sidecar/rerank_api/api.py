@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 
-from sidecar.errors import RerankUnavailable
+from sidecar.errors import RerankUnavailable, ScoringTimeout
 from sidecar.rerank_api import dialects
 from sidecar.rerank_api.calls import Answer, Fields, InvalidRerankCall, RerankCall, RerankLimits
 from sidecar.rerank_api.dialects import Dialect
@@ -51,6 +51,13 @@ class RerankApi:
 
     async def _answer(self, call: RerankCall) -> Answer:
         deadline = None if self._deadline is None else asyncio.get_running_loop().time() + self._deadline
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._scored(call, deadline)
+        except TimeoutError as error:
+            raise ScoringTimeout("the deadline has passed (the limit is api.deadline_ms)") from error
+
+    async def _scored(self, call: RerankCall, deadline: float | None) -> Answer:
         facts = self._scorer.describe()
         cut = await passages(call, self._scorer, facts, self._limits)
         queries = [query for query, texts in zip(call.queries, cut, strict=True) for _ in texts]

@@ -36,7 +36,7 @@ async def passages(call: RerankCall, scorer: Scorer, facts: ModelFacts, limits: 
     number = sum(map(len, cut))
     if number > limits.max_pairs:
         name = call.documents_name
-        message = f"{name}: got {number} passages, expected at most {limits.max_pairs} (the limit is max_pairs)"
+        message = f"{name}: got {number} passages, expected at most {limits.max_pairs} (the limit is api.max_pairs)"
         raise InvalidRerankCall(message, param=name, is_too_large=True)
     return cut
 

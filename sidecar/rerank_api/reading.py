@@ -42,7 +42,7 @@ def read_documents(
     if not isinstance(value, list):
         raise InvalidRerankCall(f"{name}: got {kind(value)}, expected an array of strings", param=name)
     if len(value) > limits.max_documents:
-        limit = f"at most {limits.max_documents} (the limit is max_documents)"
+        limit = f"at most {limits.max_documents} (the limit is api.max_documents)"
         raise InvalidRerankCall(f"{name}: got {len(value)}, expected {limit}", param=name, is_too_large=True)
     return tuple(_document(item, f"{name}[{index}]", limits, rank_fields) for index, item in enumerate(value))
 
@@ -131,7 +131,7 @@ def _joined(item: Fields, name: str, rank_fields: Sequence[str]) -> str:
 
 def _short_enough(text: str, name: str, limits: RerankLimits) -> str:
     if len(text) > limits.max_characters:
-        limit = f"at most {limits.max_characters} characters (the limit is max_characters)"
+        limit = f"at most {limits.max_characters} characters (the limit is api.max_characters)"
         message = f"{name}: got {len(text)} characters, expected {limit}"
         raise InvalidRerankCall(message, param=name, is_too_large=True)
     return text

@@ -6,7 +6,7 @@ front may show one path only.
 
     ours       GET /_rerank/model            the facts
     TEI        GET /info                     model_id and model_type
-    vLLM       GET /v1/models                owned_by "vllm", max_model_len
+    vLLM       GET /v1/models                owned_by "vllm"
     Infinity   GET /models                   capabilities (also below another prefix: /v1/models)
     Cohere's   GET /v1/models                any list of models: a gateway such as LiteLLM's
 """
@@ -167,7 +167,7 @@ def _tei(info: Any) -> Found | None:
 
 
 def _vllm(models: list[Mapping[str, Any]] | None, wanted: str | None, path: str) -> Found | None:
-    served = [model for model in models or () if model.get("owned_by") == "vllm" or "max_model_len" in model]
+    served = [model for model in models or () if model.get("owned_by") == "vllm"]
     if not served:
         return None
     model = _chosen(served, wanted)

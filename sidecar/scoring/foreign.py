@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from sidecar.errors import ModelFailed, RerankUnavailable, SchedulerFull, ScorerLost, ScoringTimeout
-from sidecar.scoring.speech import WORDS_OF_AN_ERROR, refused_key
+from sidecar.scoring.speech import refused_key
 
 CHARACTERS_PER_TOKEN: Final = 32
 """What is beyond that many characters per token of the model's length is not sent: no server would read it."""
 
 PORTION_BYTES: Final = 1_000_000
 """TEI refuses bodies of 2 MB; escapes may take the rest."""
+
+WORDS_OF_AN_ERROR: Final = 300
+"""Characters of a server's reason that are repeated."""
 
 LEAST_PROBABILITY: Final = 1e-30
 MOST_PROBABILITY: Final = 1 - 2**-53
@@ -197,7 +200,7 @@ def _by_index(items: Sequence[Any], name: str, expected: int) -> list[float]:
             case {"index": int(index)} if 0 <= index < expected and index not in scores:
                 scores[index] = _number(item.get(name))
             case _:
-                raise ModelFailed(f"the scorer gave a score without a text: {str(item)[:80]}")
+                raise ModelFailed(f"the scorer gave scores of which number {len(scores) + 1} belongs to no text")
     if len(scores) != expected:
         raise ModelFailed(f"the scorer gave {len(scores)} scores for {expected} texts")
     return [scores[index] for index in range(expected)]
@@ -214,4 +217,18 @@ def _number(value: Any) -> float:
 
 
 def _words(body: bytes) -> str:
-    return body[:WORDS_OF_AN_ERROR].decode("utf-8", "replace")
+    """Return what an answer says of an error, and nothing that it may repeat of the call: that is a caller's text."""
+    try:
+        document = json.loads(body)
+    except JSON_ERRORS:
+        return f"no JSON but {len(body)} bytes"
+    match document:
+        case {"error": {"message": str(words)}} | {"error": str(words)} | {"message": str(words)}:
+            return words[:WORDS_OF_AN_ERROR]
+        case {"detail": str(words)}:
+            return words[:WORDS_OF_AN_ERROR]
+        case {"detail": list(problems)}:  # FastAPI: each has its input beside it
+            found = (str(problem.get("msg")) for problem in problems if isinstance(problem, dict))
+            return "; ".join(found)[:WORDS_OF_AN_ERROR]
+        case _:
+            return "without a reason"

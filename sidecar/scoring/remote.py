@@ -233,8 +233,10 @@ class RemoteScorer:
             async with asyncio.timeout(self._options.connect):
                 found = await self._finder.find(self._get)
         except RerankUnavailable as error:
-            self._found, self._unavailable = None, error
             self._is_refused = not isinstance(error, ScorerStarting)
+            if self._is_refused and str(error) != str(self._unavailable):
+                log.warning("scorer cannot be used url=%s reason=%s", self._url, error)
+            self._found, self._unavailable = None, error
             self._known.set() if error.reason == "model" else self._known.clear()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._see_nobody(error)

@@ -14,9 +14,6 @@ from sidecar.scoring import wire
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.wire import SCORE_PATH, ScoreCall
 
-WORDS_OF_AN_ERROR = 300
-"""Bytes of an answer that are repeated in an error."""
-
 
 class Speech(Protocol):
     """How one server is asked."""

@@ -14,6 +14,11 @@ import pytest
 
 from sidecar import tasks
 from sidecar.errors import RerankUnavailable, ScorerLost, ScoringTimeout
+from sidecar.proxy.app import ProxyApp
+from sidecar.proxy.listener import Address, listening
+from sidecar.rerank_api.api import RerankApi
+from sidecar.rerank_api.api_key import ApiKey
+from sidecar.rerank_api.endpoints import endpoints
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.remote import RemoteScorer
@@ -73,12 +78,29 @@ def foreign(routes: Routes, kind: str = "") -> Maker:
     return make
 
 
+def ours_as(kind: str) -> Maker:
+    """Return the maker of a scorer over our own rerank API, which speaks that kind's dialect."""
+
+    async def make(stack: AsyncExitStack, socket: Path) -> Scorer:
+        behind = LocalScorer.loading(FakeModel)
+        stack.push_async_callback(behind.aclose)
+        await behind.loaded()
+        app = ProxyApp(None, endpoints(RerankApi(behind), ApiKey("key")))
+        address = await stack.enter_async_context(listening(app, Address(unix=str(socket))))
+        scorer = RemoteScorer(f"{kind}+{address}", api_key="key")
+        await scorer.loaded()
+        return scorer
+
+    return make
+
+
 FOREIGN = [
     pytest.param(foreign(foreign_servers.TEI), id="tei"),
     pytest.param(foreign(foreign_servers.VLLM), id="vllm"),
     pytest.param(foreign(foreign_servers.INFINITY), id="infinity"),
     pytest.param(foreign(foreign_servers.GATEWAY), id="gateway"),
     pytest.param(foreign(foreign_servers.COHERE, "cohere+"), id="cohere"),
+    *(pytest.param(ours_as(kind), id=f"ours as {kind}") for kind in ("tei", "vllm", "infinity", "cohere")),
 ]
 
 

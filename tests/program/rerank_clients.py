@@ -1,7 +1,7 @@
-"""Real clients of rerank APIs, each in a process of its own: `python -m tests.program.rerank_clients NAME URL KEY`.
+"""Real clients of rerank APIs, outside of the tests' process: `python -m tests.program.rerank_clients URL KEY NAME …`.
 
-Prints what the client made of the answer as one line of JSON: `order`, the indices as it gives them, `scores`, and
-`documents` where it gives any; or the type and the text of the exception that it raised, as `error` and `message`.
+Prints what each client made of its answer as a line of JSON: `name`, `order` (the indices as it gives them), `scores`
+and, where it gives any, `documents`; or type and text of the exception that it raised, as `error` and `message`.
 """
 
 from __future__ import annotations
@@ -173,13 +173,14 @@ def reported(results: Sequence[Any], **more: Any) -> Report:
     }
 
 
-def main(name: str, url: str, key: str) -> None:
-    """Ask, and print the report."""
-    try:
-        report = CLIENTS[name][1](url, key)
-    except Exception as error:  # noqa: BLE001  # what a client raises is what is looked at
-        report = {"error": type(error).__name__, "message": str(error)}
-    print(json.dumps(report))  # noqa: T201  # for whoever started this
+def main(url: str, key: str, *names: str) -> None:
+    """Ask with each of some clients, and print the reports."""
+    for name in names:
+        try:
+            report = CLIENTS[name][1](url, key)
+        except Exception as error:  # noqa: BLE001  # what a client raises is what is looked at
+            report = {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps({"name": name, **report}), flush=True)  # noqa: T201  # for whoever started this
 
 
 if __name__ == "__main__":

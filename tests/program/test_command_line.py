@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from sidecar.cli import app
 from tests.program.processes import finished
 
-COMMANDS = ("serve", "score", "demo", "check", "explain", "version")
+COMMANDS = ("serve", "score", "demo", "check", "explain", "evaluate", "version")
 EMBEDDED = ("serve", "--engine", "embedded", "--listen", "127.0.0.1:0")
 RUNNER = CliRunner(env={"COLUMNS": "100"})
 

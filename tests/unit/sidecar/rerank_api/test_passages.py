@@ -81,7 +81,7 @@ async def test_a_model_that_reads_them_apart_has_room_for_the_text_alone() -> No
 
 async def test_more_passages_than_one_call_may_have_are_refused() -> None:
     """Naming the limit."""
-    message = "documents: got 5 passages, expected at most 4 (the limit is max_pairs)"
+    message = "documents: got 5 passages, expected at most 4 (the limit is api.max_pairs)"
     with pytest.raises(InvalidRerankCall, match=re.escape(message)) as caught:
         await passages(call("a" * 11, "b" * 6, max_passages=3), Letters(), TEN, LIMITS)
     assert caught.value.is_too_large

@@ -132,7 +132,7 @@ def test_scores_that_are_none_are_the_models_failure(speech: ForeignSpeech, writ
 @pytest.mark.parametrize("speech", SPEECHES)
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"7", b'{"results": 1, "data": 1}', b"[" * 100_000])
 def test_an_answer_without_scores_is_the_models_failure(speech: ForeignSpeech, body: bytes) -> None:
-    """With the beginning of what was said instead."""
+    """Whatever was said instead."""
     with pytest.raises(ModelFailed, match="the scorer's answer has no list of scores"):
         speech.read(body, 1)
 
@@ -180,8 +180,29 @@ def test_logits_keep_the_order_of_whatever_comes(one: float, other: float) -> No
 )
 def test_errors_become_ours(speech: ForeignSpeech, status: int, expected: type[RerankUnavailable]) -> None:
     """With the status and the server's words, or with what to do about the key."""
-    error = speech.error(status, b'{"error": "because", "error_type": "Backend"}' * 100)
+    error = speech.error(status, b'{"error": "because", "error_type": "Backend"}')
     assert type(error) is expected
     assert f"the scorer answered {status}" in str(error)
     assert ("scorer.api_key" if status in (401, 403) else "because") in str(error)
-    assert len(str(error)) < 400
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": "because", "error_type": "Validation"}, "because"),
+        ({"error": {"message": "because", "type": None, "param": None, "code": 400}}, "because"),
+        ({"message": "because"}, "because"),
+        ({"detail": "because"}, "because"),
+        ({"detail": [{"loc": ["body", "query"], "msg": "because", "input": "a secret"}, 1]}, "because"),
+        ({"query": "a secret"}, "without a reason"),
+        (["a secret"], "without a reason"),
+        (b"<html>a secret", "no JSON but 14 bytes"),
+        ({"error": "because" * 100}, "because"),
+    ],
+)
+def test_reasons_are_repeated_and_texts_are_not(body: Any, words: str) -> None:
+    """Servers put the call into their errors; it is somebody's text, and errors are logged."""
+    error = str(Infinity(model="m").error(422, body if isinstance(body, bytes) else json.dumps(body).encode()))
+    assert error.startswith(f"the scorer answered 422: {words}")
+    assert "secret" not in error
+    assert len(error) < 400

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,10 +265,15 @@ async def test_other_peoples_servers_give_raw_scores(
     assert f"kind={kind}" in caplog.text
 
 
-async def test_a_key_that_is_missing_is_said_so(socket: Path) -> None:
-    """And asked for seldom."""
-    async with foreign_servers.serving(foreign_servers.TEI, socket, key="k") as url, remote(url) as scorer:
+async def test_a_key_that_is_missing_is_said_so(socket: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Once in the log."""
+    async with (
+        foreign_servers.serving(foreign_servers.TEI, socket, key="k") as url,
+        remote(url, replace(QUICK, refused_poll=0.005)) as scorer,
+    ):
         await until(scorer, ScorerLost)
+        await asyncio.sleep(0.05)
+        assert 1 == caplog.text.count("scorer cannot be used")
         with pytest.raises(ScorerLost, match=r"scorer\.api_key"):
             scorer.describe()
 
