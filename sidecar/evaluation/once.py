@@ -14,8 +14,10 @@ from typing import Literal
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchRequest, SearchResponse
 from sidecar.errors import ModelFailed
+from sidecar.scoring import splitting
 from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.scoring.prefix import score_prefix
+from sidecar.scoring.splitting import Spans
 
 
 class AskedOnce:
@@ -97,6 +99,10 @@ class ScoredOnce:
             if new:
                 self._scores |= zip(new, await self._score_new(query, new, deadline), strict=True)
             return [self._scores[text] for text in texts]
+
+    async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return the passages of every text by the scorer's tokens; see `Splitter.split`."""
+        return await splitting.split(self._scorer, texts, tokens=tokens, overlap=overlap)
 
     async def _score_new(self, query: str, texts: Sequence[str], deadline: float | None) -> list[float]:
         start = time.monotonic()

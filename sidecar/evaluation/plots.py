@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 from typing import Final
 
 WIDTH: Final = 860
@@ -83,7 +84,7 @@ def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], *, ba
         _text((60 + right) / 2, bottom + 22, x_name, anchor="middle"),
     ]
     labels: list[tuple[float, str, str]] = []
-    for (name, points), kind in zip(lines.items(), _LINES, strict=False):
+    for (name, points), kind in zip(lines.items(), cycle(_LINES), strict=False):
         placed = [place(x, y) for x, y in sorted(points)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline points="{path}" class="{kind}"/>')

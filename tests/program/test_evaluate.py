@@ -111,8 +111,6 @@ def test_a_real_engine_gets_the_corpus_and_gives_the_same_figures(
         (("--dataset", "/nowhere"), 2, "--dataset: /nowhere is no folder"),
         (("--dataset", "sample", "--run", "a.trec", "--engine", "embedded"), 2, "--run and --engine: give one of them"),
         (("--dataset", "sample", "--model", "offline"), 2, "--model and --scorer: give one of them"),
-        (("--dataset", "sample", "--fusion", "sum"), 2, "--fusion: got 'sum'"),
-        (("--dataset", "sample", "--measure", "nonsense"), 2, "--measure: "),
         (("--dataset", "sample", "--window", "0"), 2, "--window"),
         (("--dataset", "sample", "--engine", "http://127.0.0.1:9"), 2, "--index: say which index"),
         (("--dataset", "sample", "--engine", "http://127.0.0.1:9", "--index", "i"), 1, "127.0.0.1:9 cannot be reached"),

@@ -11,6 +11,7 @@ from sidecar.evaluation.once import AskedOnce, ScoredOnce
 from sidecar.scoring import scripted
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.prefix import CHUNK_PAIRS
+from sidecar.scoring.splitting import Spans, Splitter, estimated
 from tests.unit.doubles import FailingScorer, ScriptedEngine, ScriptedScorer, match, msearch, search
 
 TEXTS = [f"text {n}" for n in range(20)]
@@ -94,6 +95,24 @@ async def test_a_failure_is_no_score() -> None:
     assert 0 == once.pairs
     assert failing.facts is once.describe()
     await once.aclose()
+
+
+class Halves(ScriptedScorer):
+    """A scorer that splits texts in the middle."""
+
+    async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
+        """Return two passages of every text."""
+        return [[(0, len(text) // 2), (len(text) // 2, len(text))] for text in texts]
+
+
+async def test_passages_are_those_of_the_scorer() -> None:
+    """As in `serve`: by its own tokens, or by the estimate that stands in for them."""
+    once = ScoredOnce(Halves())
+    assert isinstance(once, Splitter)
+    assert [[(0, 2), (2, 4)]] == await once.split(["text"], tokens=1, overlap=0)
+    assert [estimated("a b c d", tokens=2, overlap=0)] == await ScoredOnce(ScriptedScorer()).split(
+        ["a b c d"], tokens=2, overlap=0
+    )
 
 
 class BreaksAfterOneCall(ScriptedScorer):
