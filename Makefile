@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines demo test integration gpu cov bench check format lint types arch spelling docker-check constraints clean
+.PHONY: help python setup engines demo test integration parity gpu cov bench check format lint types arch spelling docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: setup  ## run the tests, with the real engines where they can be built
 
 integration: setup engines  ## run the tests that need a real engine
 	@$(BIN)/python -m pytest -m engine $(ARGS)
+
+parity: setup engines  ## third-party test suites, direct and through the proxy, about 15 minutes; ARGS=--help
+	@$(BIN)/python -m tests.parity $(ARGS)
 
 gpu: setup  ## run the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
@@ -69,7 +72,7 @@ docker-check: setup  ## check docker/: hadolint, its tests, the build's steps wi
 	@if docker compose version >/dev/null 2>&1; then docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; else echo 'no docker compose here: compose.yaml was checked by the tests only'; fi
 
 constraints: setup  ## pin the newest versions that pyproject.toml allows
-	@{ sed -n '/^#/p' constraints.txt; printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --upgrade --extra offline --group dev pyproject.toml - | grep -vE '^(nvidia-|cuda-|triton=)'; } >$(VENV)/constraints.txt && mv $(VENV)/constraints.txt constraints.txt
+	@{ sed -n '/^#/p' constraints.txt; printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --upgrade --extra offline --extra evaluate --group dev --group clients pyproject.toml - | grep -vE '^(nvidia-|cuda-|triton=)'; } >$(VENV)/constraints.txt && mv $(VENV)/constraints.txt constraints.txt
 
 clean:  ## remove all that make has made
 	rm -rf $(VENV) dist build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/engines/*/target

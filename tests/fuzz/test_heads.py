@@ -1,0 +1,162 @@
+"""Bytes that call themselves HTTP: what the proxy passes on it passes on exactly, everything else it refuses."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.effort import EXAMPLES
+from tests.fuzz.raw import Sent, requests
+from tests.fuzz.recorder import HeaderLines, Recorder, recorded
+
+SHORT = 300
+PATIENCE = 0.05
+"""Seconds after which a connection is half closed whose request may lack its end."""
+
+BOUND = 20.0
+"""Seconds in which every connection has its end."""
+
+_HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection"}
+    | {b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"}
+)
+_NEVER_NAMED = frozenset({b"authorization", b"host", b"cookie"})
+_OURS = frozenset({b"host", b"content-length", b"x-rerank"})
+
+FAULTS = (
+    re.compile(rb"CONNECT "),  # the HTTP client writes the engine's address in place of the target
+    re.compile(rb"\S+ \S+(?: HTTP/0\.9)?\r\n"),  # the HTTP parser takes HTTP/0.9, which both engines refuse
+    # the last trailer of a request becomes a header of the next one on its connection: aiohttp's parser keeps it
+    re.compile(rb".*\r\n0\r\nX-T: 1\r\n\r\n$", re.DOTALL),
+)
+"""Requests that are known not to be passed on as they are, or to change others, and to be mended; and those with header
+values that are not UTF-8, which arrive without the bytes that are none."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer on a connection."""
+
+    status: int
+    is_closing: bool
+
+
+_connections = st.tuples(st.lists(requests(is_last=False), max_size=1), requests()).map(
+    lambda pair: [*pair[0], pair[1]]
+)
+
+
+def test_what_is_answered_arrived_exactly() -> None:
+    """Each answer of the engine is to a request as it was sent; the rest is 400 and the end of the connection."""
+    with asyncio.Runner() as runner:
+        context = recorded()
+        recorder, port = runner.run(context.__aenter__())
+
+        @settings(
+            max_examples=EXAMPLES or SHORT,
+            deadline=None,
+            database=None,
+            derandomize=not EXAMPLES,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(_connections)
+        def passes_on_or_refuses(sent: list[Sent]) -> None:
+            recorder.arrived.clear()
+            received = runner.run(_exchange(port, sent))
+            if not any(_is_faulty(each) for each in sent):
+                _judge(sent, list(_replies(received, sent)), recorder)
+
+        try:
+            passes_on_or_refuses()
+        finally:
+            runner.run(context.__aexit__(None, None, None))
+
+
+async def _exchange(port: int, sent: list[Sent]) -> bytes:
+    """Send requests on one connection and return all that comes back until its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"".join(each.content for each in sent))
+        async with asyncio.timeout(BOUND):
+            if all(each.is_complete for each in sent):
+                return await reader.read()
+            received = b""
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    while piece := await reader.read(1 << 16):
+                        received += piece
+                    return received
+            with suppress(OSError):
+                writer.write_eof()
+            return received + await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def _replies(received: bytes, sent: list[Sent]) -> Iterator[Reply]:
+    """Yield the answers on a connection; whether one has a body depends on what was asked."""
+    methods = [each.method for each in sent]
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        status = int(lines[0].split(b" ")[1])
+        if status == 100:
+            continue
+        named = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines[1:])}
+        method = methods.pop(0) if methods else b"GET"
+        has_body = method != b"HEAD" or bool(received and status == 400)  # a parser that fails knows no method
+        size = int(named.get(b"content-length", b"0")) if has_body else 0
+        assert len(received) >= size, f"an answer breaks off: {received!r}"
+        received = received[size:]
+        yield Reply(status, named.get(b"connection", b"").lower() == b"close")
+
+
+def _is_faulty(sent: Sent) -> bool:
+    return any(fault.match(sent.content) for fault in FAULTS) or any(not _is_text(value) for _, value in sent.headers)
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _judge(sent: list[Sent], replies: list[Reply], recorder: Recorder) -> None:
+    statuses = [reply.status for reply in replies]
+    answered = [status for status in statuses if status == 200]
+    event(f"statuses {statuses}")
+    assert set(statuses) <= {200, 400}, statuses
+    assert 400 not in statuses[:-1], f"something follows a refusal: {statuses}"
+    assert len(answered) <= len(recorder.arrived) <= len(sent), f"{statuses}, and the engine got {recorder.arrived}"
+    if all(each.is_complete for each in sent):  # others were cut short
+        assert len(answered) == len(recorder.arrived), f"{statuses}, and the engine got {recorder.arrived}"
+        assert replies, "no answer"
+    for each, arrived in zip(sent, recorder.arrived, strict=False):
+        target = each.target.partition(b"#")[0]  # docs/fidelity.md: a fragment is not forwarded
+        body = arrived.body if each.body is None else each.body
+        assert (each.method, target, body) == (arrived.method, arrived.target, arrived.body)
+        framing = {b"host", b"content-length", b"transfer-encoding"}
+        assert _end_to_end(each.headers) == [pair for pair in arrived.headers if pair[0] not in framing]
+
+
+def _end_to_end(headers: HeaderLines) -> list[tuple[bytes, bytes]]:
+    named = {
+        name.strip().lower()
+        for key, value in headers
+        if key == b"connection"
+        for name in value.split(b",")
+        if name.strip()
+    }
+    named = {name for name in named - _NEVER_NAMED if not name.startswith(b"content-")}
+    return [pair for pair in headers if pair[0] not in _HOP_BY_HOP | named | _OURS]
