@@ -108,8 +108,8 @@ FAULTS: Final[tuple[Explanation, ...]] = (
     ),
     Explanation(
         name="fault: no second request for an empty page",
-        reason="pipeline.py: where the page begins behind the last hit, the caller's own search is never sent, and what "
-        "the slim one leaves out is not refused",
+        reason="pipeline.py: where the page begins behind the last hit, the caller's own search is never sent, and "
+        "what the slim one leaves out is not refused",
         kind=re.compile(r"_m?search: 400 \w+ -> 200 \[tried\]"),
         modes=frozenset({"identity"}),
         request=re.compile(r"fr(?:o|\\u006f)m"),
