@@ -37,7 +37,10 @@ EngineOption = Annotated[
 ]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Hub id, folder, or `offline`.")]
 ScorerOption = Annotated[
-    str | None, typer.Option("--scorer", help="URL of a scorer elsewhere (default: a supervised child process).")
+    str | None,
+    typer.Option(
+        "--scorer", help="URL of a scorer elsewhere, as http://… or tei+http://… (default: a supervised child process)."
+    ),
 ]
 AllowTestOption = Annotated[
     bool, typer.Option("--allow-test-scorers", help="Permit `--scorer test:NAME`. Never in production.")
