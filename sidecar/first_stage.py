@@ -44,6 +44,14 @@ class FirstStage:
     ask: Ask
 
     @property
+    def is_reprinted(self) -> bool:
+        """Whether an engine may print members in another order than in the caller's own answer.
+
+        Elasticsearch does so with a filtered `_source` and with `fields`, when more fields are asked for.
+        """
+        return bool(self.extra_fields) and (bool(self.plan.own_fields) or self.plan.has_filtered_source)
+
+    @property
     def can_ask_for_text(self) -> bool:
         """Whether text that is missing may still be had by asking for it."""
         return not self.is_slim and not self.plan.is_beyond_window and bool(self.answer.hits)

@@ -210,7 +210,7 @@ class RerankingConnector:
 
     async def _unranked(self, stage: FirstStage, mark: Marker) -> Finished:
         """Return the caller's page in the engine's order, as the engine gives it."""
-        if stage.is_slim:
+        if stage.is_slim or stage.is_reprinted:
             return await stage.ask(stage.plan.call), mark
         return Reply(200, response.first_stage_page(stage.answer, stage.plan, stage.extra_fields)), mark
 

@@ -84,6 +84,12 @@ class Plan:
         return is_on and not self.call.has_param(*_SOURCE_PARAMS) and not self.call.has_body("stored_fields")
 
     @property
+    def has_filtered_source(self) -> bool:
+        """Whether the caller gets a part of `_source`."""
+        is_off = self.call.body("_source") is False or self.call.param("_source") == "false"
+        return not self.has_whole_source and not is_off
+
+    @property
     def own_fields(self) -> tuple[str, ...]:
         """The names and patterns that the caller itself gets in the hits' `fields` member."""
         in_body = [entry for name in _FIELDS_SETTINGS for entry in _entries(self.call.body(name))]
