@@ -40,6 +40,9 @@ integration: setup engines  ## run the tests that need a real engine
 parity: setup engines  ## third-party test suites, direct and through the proxy, about 15 minutes; ARGS=--help
 	@$(BIN)/python -m tests.parity $(ARGS)
 
+fuzz: setup engines  ## generated requests, direct and through the proxy; N=100000: how many for each engine
+	@RERANK_FUZZ_EXAMPLES=$(or $(N),20000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
 gpu: setup  ## run the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
 

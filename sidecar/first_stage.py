@@ -249,7 +249,12 @@ async def _ask_for_missing_text(
 
 async def _with_copied_text(stage: FirstStage | Unusable, text_fields: TextFields) -> FirstStage | Unusable:
     """Read the sources of fields that are still empty: what an engine copies to a field it may not give back."""
-    if isinstance(stage, Unusable) or stage.plan.is_beyond_window or not stage.answer.hits:
+    if (
+        isinstance(stage, Unusable)
+        or stage.plan.is_beyond_window
+        or not stage.answer.hits
+        or not stage.plan.takes_fields
+    ):
         return stage
     sources = await text_fields.copied_from(stage.plan, _empty_fields(stage))
     if not sources:

@@ -84,6 +84,21 @@ class Plan:
         return is_on and not self.call.has_param(*_SOURCE_PARAMS) and not self.call.has_body("stored_fields")
 
     @property
+    def shown_fields(self) -> frozenset[str]:
+        """The fields that a filtered `_source` names, patterns left out: they are there to read."""
+        source = self.call.body("_source")
+        if self.call.has_param(*_SOURCE_PARAMS) or isinstance(source, bool):
+            return frozenset()
+        if isinstance(source, dict):
+            source = source.get("includes") if set(source) == {"includes"} else None
+        return frozenset(name for name in _entries(source) if isinstance(name, str) and "*" not in name)
+
+    @property
+    def takes_fields(self) -> bool:
+        """Whether more `fields` can be asked for: Elasticsearch gives them to `top_hits`, too."""
+        return _TOP_HITS not in self.call.text
+
+    @property
     def has_filtered_source(self) -> bool:
         """Whether the caller gets a part of `_source`."""
         is_off = self.call.body("_source") is False or self.call.param("_source") == "false"
@@ -98,6 +113,7 @@ class Plan:
         return (*(name for name in names if isinstance(name, str)), *in_url)
 
 
+_TOP_HITS: Final = "top_hits"
 _FIELDS_SETTINGS: Final = ("fields", "stored_fields", "docvalue_fields", "script_fields")
 
 

@@ -70,15 +70,21 @@ class TextFields:
 
     def to_ask_for(self, plan: Plan, fields: Sequence[str]) -> tuple[str, ...]:
         """Return which of `fields` must be asked for under `fields`, because `_source` will not have them."""
+        if not plan.takes_fields:
+            return ()
         asked = plan.own_fields
-        wanted = [field for field in fields if not any(fnmatchcase(field, pattern) for pattern in asked)]
+        wanted = [
+            field
+            for field in fields
+            if field not in plan.shown_fields and not any(fnmatchcase(field, pattern) for pattern in asked)
+        ]
         if plan.has_whole_source:
             wanted = [field for field in wanted if self._outside_source.get(self._key(plan, field))]
         return tuple(wanted)
 
     def missing(self, plan: Plan, empty: Sequence[str]) -> tuple[str, ...]:
         """Return which of the fields that no hit's `_source` had should be asked for under `fields`, once."""
-        if not plan.has_whole_source:
+        if not plan.has_whole_source or not plan.takes_fields:
             return ()
         return tuple(field for field in empty if self._key(plan, field) not in self._outside_source)
 

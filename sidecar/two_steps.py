@@ -77,7 +77,7 @@ class HitWeights:
         extra = plan.fetched - plan.size
         if plan.is_own_page or plan.is_beyond_window or extra <= 0 or plan.options.fetch == "once":
             return False
-        if not _is_possible(plan.call) or plan.options.text_from != "fields":
+        if not _is_possible(plan.call) or not plan.takes_fields or plan.options.text_from != "fields":
             return False
         if plan.options.fetch == "twice" or plan.call.has_body(*_COSTLY) or _INNER_HITS in plan.call.text:
             return True

@@ -211,3 +211,17 @@ async def test_inner_hits_are_passages(engine_url: str, library: str) -> None:
         got = await send(proxy, "POST", f"/{library}/_search", body=body)
     assert ("applied", 30) == (got.outcome, len(got.hits))
     assert {f"Tea chapter {n}" for n in range(30)} == set(scorer.texts)
+
+
+async def test_top_hits_get_nothing_that_nobody_asked_for(engine_url: str, library: str) -> None:
+    """Elasticsearch gives the fields of a search to its `top_hits`, too."""
+    body = {"query": TEA, "size": 5, "aggs": {"shelves": {"top_hits": {"size": 2}}}}
+    async with proxied(engine_url, "test:identity", deadline=0) as proxy:
+        for more in ({}, {"_source": False}, {"_source": ["title"]}, {"_source": ["body"]}):
+            for _ in range(2):
+                got = await send(proxy, "POST", f"/{library}/_search", body={**body, **more})
+                own = await send(engine_url, "POST", f"/{library}/_search", body={**body, **more})
+                assert own.json["aggregations"] == got.json["aggregations"]
+                assert own.ids == got.ids
+                is_readable = more in ({}, {"_source": ["body"]})
+                assert ("applied" if is_readable else "no_text_field") == (got.reason or got.outcome)

@@ -1,6 +1,6 @@
 """`python -m tests.parity`: third-party suites, direct and through the proxy; the recipe of `make parity`.
 
-Exit code 1 when something differs without an explanation.
+Exit code 1 when something differs without an explanation, 2 when no test has such a path and name.
 """
 
 import argparse
@@ -17,13 +17,16 @@ from tests.parity.suites import SUITES, Suite
 from tests.parity.table import as_json, lines
 from tests.parity.yaml_tests import load
 
+NONE_FOUND = 2
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play what the command line asks for; return the exit code."""
     options = _parser().parse_args(arguments)
     modes = [MODES[letter] for letter in options.mode.split(",")]
     codes = [_play(SUITES[name], modes, options) for name in options.suite.split(",")]
-    return max(codes)
+    found = [code for code in codes if code != NONE_FOUND]
+    return max(found, default=NONE_FOUND)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,6 +48,9 @@ def _play(suite: Suite, modes: Sequence[Mode], options: argparse.Namespace) -> i
         _say(f"skipped: {absence}")
         return 0
     cases = load(suite.root, options.path or ("*",), options.only)
+    if not cases:
+        _say("no test has such a path and name")
+        return NONE_FOUND
     try:
         report = asyncio.run(run(suite, cases, modes, lanes=options.lanes, say=_tell))
     except EngineUnavailable as unavailable:

@@ -10,7 +10,7 @@ from connectors.errors import EngineUnavailable
 from sidecar.plan import Plan
 from sidecar.text_fields import TextFields
 from sidecar.types import RerankOptions
-from tests.unit.doubles import ScriptedEngine, answer_with, call, error_with, match
+from tests.unit.doubles import ScriptedEngine, a_plan, answer_with, call, error_with, match
 
 CAPS: dict[str, Any] = {
     "_id": {"_id": {}},
@@ -204,3 +204,21 @@ async def test_a_copy_is_read_from_what_it_is_made_of() -> None:
         assert {"all": ("doc.title", "body")} == await fields.copied_from(plan, ["all", "note"])
     assert ("doc.title", "body", "note") == await fields.resolve(plan)
     assert 1 == len(engine.searches)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (["text", "n"], ("title",)),
+        ("text", ("title",)),
+        ({"includes": ["title", "text"]}, ()),
+        ({"includes": ["title", "text"], "excludes": ["text"]}, ("title", "text")),
+        (["t*"], ("title", "text")),
+        (False, ("title", "text")),
+        (True, ()),
+    ],
+)
+async def test_what_a_filtered_source_shows_is_not_asked_for(source: Any, expected: tuple[str, ...]) -> None:
+    """Fields that it names are there to read; patterns are the engine's business."""
+    plan = a_plan(_source=source)
+    assert expected == TextFields(ScriptedEngine()).to_ask_for(plan, ("title", "text"))
