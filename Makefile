@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines demo test integration parity gpu cov bench check format lint types arch spelling docker-check constraints clean
+.PHONY: help python setup engines demo test integration parity gpu cov check format lint types arch spelling docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,9 +48,6 @@ gpu: setup  ## run the tests that need a CUDA device
 
 cov: setup  ## run the tests and show the lines that none reaches
 	@$(BIN)/python -m pytest --cov=sidecar --cov=connectors --cov-report=term-missing:skip-covered $(ARGS)
-
-bench: setup  ## run the benchmarks
-	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: lint types arch spelling  ## all checks that are not tests
 
