@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote
 
 from connectors import json_bytes
 from connectors.base import Connector, SearchRequest, SearchResponse, header, without_headers
@@ -49,7 +48,7 @@ _OF_THE_SOURCE: Final = frozenset(
         "suggest_text",
     ]
 )
-"""URL parameters that make a search's source, which a template's takes the place of."""
+"""URL parameters that make a search's source: on a template the engines pass over them, or refuse them."""
 
 _FLAGS: Final = ("explain", "profile")
 """Members beside the template that belong to the search."""
@@ -61,6 +60,8 @@ async def render(engine: Connector, operation: Operation, request: SearchRequest
     Raises:
         EngineError: the engine does not answer.
     """
+    if any(name in _OF_THE_SOURCE for name, _ in request.params):
+        return None
     try:
         content = json_bytes.decode(request.content)
         if operation is Operation.SEARCH:
@@ -70,13 +71,12 @@ async def render(engine: Connector, operation: Operation, request: SearchRequest
     except ValueError:
         return None
     path, mark, query = request.target.partition("?")
-    query = "&".join(piece for piece in query.split("&") if unquote(piece.partition("=")[0]) not in _OF_THE_SOURCE)
     encoded = body.encode()
     headers = without_headers(request.headers, "Content-Length", "Transfer-Encoding", "Content-Encoding")
     return replace(
         request,
         method="POST",
-        target=path.rstrip("/").removesuffix(_SUFFIX) + (mark if query else "") + query,
+        target=path.rstrip("/").removesuffix(_SUFFIX) + mark + query,
         headers=(*headers, ("Content-Length", str(len(encoded)))),
         body=encoded,
     )

@@ -62,8 +62,6 @@ class Tally:
     requests: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    explained: Counter[str] = field(default_factory=Counter)
-    known: Counter[str] = field(default_factory=Counter)
 
 
 class Arena:
@@ -90,10 +88,6 @@ class Arena:
     def play(self, case: Case, tally: Tally) -> list[Difference]:
         """Return what differs; nothing where the engine itself does not answer twice the same."""
         return self._runner.get_loop().run_until_complete(self._play(case, tally))
-
-    def ask(self, request: Request) -> Answer:
-        """Ask the engine alone."""
-        return self._runner.get_loop().run_until_complete(self._direct.ask(request))
 
     async def _open(self) -> None:
         enter = self._stack.enter_async_context

@@ -43,7 +43,7 @@ wrong: Final[Values] = st.one_of(
 boosts: Final[Values] = st.sampled_from([1, 2, 0.5, 3.25, 0, -1, "2", Literal("1E+0")])
 
 
-_common: Final = {"boost": boosts, "_name": st.sampled_from(["first", "zweite"]), "unheard_of": wrong}
+_common: Final = {"boost": boosts, "_name": st.sampled_from(["first", "zweite"])}
 _minimum: Final = st.sampled_from([1, "1", "50%", "2<75%", -1])
 _matching: Final = {
     "operator": st.sampled_from(["and", "or", "AND", "neither"]),
@@ -130,6 +130,7 @@ wordless: Final[Values] = st.one_of(
 
 unknown: Final[Values] = st.one_of(
     of_field("mtach", fields, words),
+    wrong.map(lambda value: {"match": {"body": {"query": "tea", "unheard_of": value}}}),
     st.just({"hybrid": {"queries": [{"match": {"body": "tea"}}, {"match": {"title": "book"}}]}}),
     st.just({"neural": {"vector": {"query_text": "tea", "model_id": "m", "k": 3}}}),
     st.just({"semantic": {"field": "title", "query": "tea"}}),

@@ -3,23 +3,34 @@
 Law: what a case says is what goes out; only Host and the framing are added.
 """
 
+import asyncio
+
 from tests.fuzz.cases import Request
 from tests.parity.connection import Answer, Connection, Lost
 
 NO_ANSWER = Answer(0, (), b"")
 """The connection was closed without an answer."""
 
+HANGS = Answer(-1, (), b"")
+"""There was no answer in PATIENCE seconds."""
+
+PATIENCE = 20.0
+
 
 class Wire(Connection):
     """One kept connection to one server."""
 
     async def ask(self, request: Request) -> Answer:
-        """Send a request and return its answer, NO_ANSWER when there is none the second time either."""
+        """Send a request and return its answer; NO_ANSWER when there is none the second time either, or HANGS."""
         for _ in range(2):  # a kept connection may have been closed meanwhile
             try:
-                return await self.send(request)  # type: ignore[arg-type]  # has the same members
+                async with asyncio.timeout(PATIENCE):
+                    return await self.send(request)  # type: ignore[arg-type]  # has the same members
             except Lost:
                 continue
+            except TimeoutError:
+                await self.close()
+                return HANGS
         return NO_ANSWER
 
     def _bytes(self, request: Request) -> bytes:  # type: ignore[override]

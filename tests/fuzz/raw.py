@@ -3,12 +3,13 @@
 Law: a request knows what it says, where it says one thing only.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from hypothesis import strategies as st
 
-from tests.fuzz.mixing import mixed, rarely
+from tests.fuzz.mixing import mixed
 from tests.fuzz.recorder import HeaderLines
 
 _methods: Final = mixed(
@@ -160,34 +161,39 @@ def _framed(draw: st.DrawFn, body: bytes) -> tuple[str, list[tuple[bytes, bytes]
 
 
 _header_lines: Final = st.lists(st.tuples(_names, _colons, _values, _ends), max_size=4)
-_lacks_end: Final = rarely(60)
+_last_ends: Final = mixed((60, st.just(b"\r\n")), (1, st.just(b"")))
 _framing_names: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 @st.composite
 def requests(draw: st.DrawFn, *, is_last: bool = True) -> Sent:
     """Return a request; the last one on a connection says that it is."""
-    method, target, version = draw(_methods), draw(_targets), draw(_versions)
     body = draw(_bodies)
     kind, framing, content = draw(_framed(body))
-    lines = draw(_header_lines)
-    blanks, end = (draw(_blanks), draw(_blanks)), draw(_ends)
-    first = [(b"Host", b"proxy"), *([(b"Connection", b"close")] if is_last else [])]
-    head = [method + blanks[0] + target + blanks[1] + version + end]
-    head += [name + b": " + value + b"\r\n" for name, value in first]
-    head += [b"".join(line) for line in lines]
-    head += [name + b": " + value + b"\r\n" for name, value in framing]
-    closing = b"" if draw(_lacks_end) else b"\r\n"
-    pairs = [(name, value) for name, _, value in (b"".join(line[:3]).partition(b":") for line in lines)]
-    named = {name.lower().strip() for name, _ in pairs}
-    is_framed_well = kind in {"none", "length"} and not named & _framing_names
-    is_head_odd = {*blanks} != {b" "} or {end, *(line[3] for line in lines)} != {b"\r\n"} or not closing
+    lines, blanks, ends = draw(_header_lines), (draw(_blanks), draw(_blanks)), (draw(_ends), draw(_last_ends))
+    first_line = draw(_methods) + blanks[0] + draw(_targets) + blanks[1] + draw(_versions) + ends[0]
+    fixed = [(b"Host", b"proxy"), *([(b"Connection", b"close")] if is_last else [])]
+    own_lines = b"".join(b"".join(line) for line in lines)
+    head = first_line + _written(fixed) + own_lines + _written(framing) + ends[1]
+    read = head.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    method, target, *_ = [*read[0].split(), b"", b""]
+    headers = tuple(
+        (name.lower(), value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in read[1:])
+    )
+    named = Counter(name.strip() for name, _ in headers)
+    is_framed_once = sum(named[name] for name in _framing_names) == len(framing)
+    is_head_odd = {*blanks} != {b" "} or {*ends, *(line[3] for line in lines)} != {b"\r\n"}
+    is_kept = b"connection" in {name.lower().strip() for name, *_ in lines} or named[b"upgrade"] > 0
     bodies = {"none": b"", "shorter": body[: max(0, len(body) - 3)], "longer": None}
     return Sent(
-        content=b"".join(head) + closing + content,
+        content=head + content,
         method=method,
         target=target,
-        headers=tuple((name.lower(), value.strip(b" \t")) for name, value in pairs),
-        body=None if named & _framing_names else bodies.get(kind, body),
-        is_complete=is_framed_well and not is_head_odd and not named & {b"connection", b"upgrade"},
+        headers=headers,
+        body=bodies.get(kind, body) if is_framed_once else None,
+        is_complete=kind in {"none", "length"} and is_framed_once and not is_head_odd and not is_kept,
     )
+
+
+def _written(headers: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(name + b": " + value + b"\r\n" for name, value in headers)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fuzz.arena import Arena
 from tests.fuzz.campaign import Campaign
-from tests.fuzz.effort import EXAMPLES, SEED
+from tests.fuzz.effort import EXAMPLES, SECONDS, SEED
 from tests.fuzz.shelves import indices
 
 SHORT = 250
@@ -46,7 +46,7 @@ def errors() -> Iterator[Errors]:
         logger.removeHandler(handler)
 
 
-@pytest.mark.timeout(0 if EXAMPLES else 60)
+@pytest.mark.timeout(SECONDS)
 def test_direct_and_proxied_answers_agree(
     engine_url: str, errors: Errors, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,23 +8,26 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors import json_bytes
 from connectors.json_bytes import Array, Edit
-from tests.fuzz.effort import EXAMPLES
+from tests.fuzz.effort import FEWER, SECONDS
 from tests.fuzz.mixing import mixed
 from tests.unit import json_texts
+
+pytestmark = pytest.mark.timeout(SECONDS)
 
 Pairs = list[tuple[str, Any]]
 """An object as a parser reads it, with all its members in order."""
 
 fuzzed = settings(
-    max_examples=EXAMPLES or 60,
+    max_examples=FEWER or 60,
     deadline=None,
     database=None,
-    derandomize=not EXAMPLES,
+    derandomize=not FEWER,
     suppress_health_check=list(HealthCheck),
 )
 documents = st.tuples(

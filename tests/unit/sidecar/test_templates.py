@@ -51,15 +51,13 @@ async def test_flags_beside_a_template_belong_to_the_search() -> None:
     assert {"profile": False} == json.loads(found.body)
 
 
-async def test_parameters_of_the_source_say_nothing() -> None:
-    """The template's source takes their place; those of the request stay."""
-    target = "/books/_search/template?size=3&routing=a&q=tea&typed_keys&_source=false"
-    found = await render(rendering(), Operation.SEARCH, template({"id": "mine"}, target))
-    assert found is not None
-    assert "/books/_search?routing=a&typed_keys" == found.target
-    found = await render(rendering(), Operation.SEARCH, template({"id": "mine"}, "/_search/template?q=tea"))
-    assert found is not None
-    assert "/_search" == found.target
+@pytest.mark.parametrize("parameter", ["size=3", "q=tea", "_source=false", "sort=n", "_source_exclude_vectors=true"])
+async def test_parameters_of_the_source_are_the_engines_business(parameter: str) -> None:
+    """It passes over them, or refuses them; in a `_search` they would count."""
+    engine = rendering()
+    asked = template({"id": "mine"}, f"/books/_search/template?routing=a&{parameter}")
+    assert await render(engine, Operation.SEARCH, asked) is None
+    assert not engine.searches
 
 
 async def test_each_line_of_a_multi_search_is_rendered() -> None:
