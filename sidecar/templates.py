@@ -104,8 +104,8 @@ def as_template_answer(operation: Operation, answer: SearchResponse) -> SearchRe
 
 async def _rendered_lines(engine: Connector, request: SearchRequest, content: str) -> str:
     lines = content.removesuffix("\n").split("\n")
-    if len(lines) % 2:
-        raise ValueError("header and template lines come in pairs")
+    if not content.endswith("\n") or len(lines) % 2:
+        raise ValueError("header and template lines come in pairs, each with its line end")
     bodies = await asyncio.gather(*(_rendered(engine, request, template) for template in lines[1::2]))
     pairs = zip(lines[::2], bodies, strict=True)
     return "".join(f"{head}\n{body.replace(chr(10), ' ')}\n" for head, body in pairs)

@@ -20,6 +20,7 @@ _LEFT_OUT: Final = frozenset(
     {"x-rerank", "server-timing", "connection", "keep-alive", "transfer-encoding", "content-length"}
 )
 _TOOK: Final = re.compile(rb'("?\btook"?\s*:\s*)\d+')
+_PHASES: Final = re.compile(rb'("phase_took"\s*:\s*)\{[^}]*\}')
 _OFFSET: Final = re.compile(rb"byte offset: #\d+")  # of the engine's network buffer
 _SCROLL: Final = re.compile(rb'("_scroll_id"\s*:\s*)"[^"]*"')
 SHOWN: Final = 1500
@@ -49,7 +50,7 @@ def content(answer: Answer) -> bytes:
                 body = b""
     except (OSError, EOFError, zlib.error) as error:
         return b"cannot be decoded: " + repr(error).encode()
-    body = _OFFSET.sub(b"byte offset: #0", _TOOK.sub(rb"\g<1>0", body))
+    body = _OFFSET.sub(b"byte offset: #0", _PHASES.sub(rb"\g<1>{}", _TOOK.sub(rb"\g<1>0", body)))
     return _SCROLL.sub(rb'\g<1>""', body)
 
 

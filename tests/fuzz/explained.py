@@ -58,9 +58,9 @@ GAPS: Final[tuple[Explanation, ...]] = (
     ),
     Explanation(
         name="unread settings",
-        reason="a body that cannot be read is passed on as it came, with `ext.rerank`, which the engine refuses before "
-        "or in place of what is wrong with the body",
-        kind=re.compile(r"_msearch: (?:body: \.error.*|\d+.* -> 400 .*\[skipped; reason=unparsable\])"),
+        reason="a body that cannot be read, or is said to be YAML, is passed on as it came, with `ext.rerank`, which "
+        "the engine refuses before or in place of what is wrong with the body",
+        kind=re.compile(r"_m?search: (?:body.*|\d+.* -> 400 .*\[skipped; reason=(?:unparsable|not_json)\])"),
         modes=_TRIED,
         request=re.compile(r'"ext":\{"rerank"'),
     ),
@@ -69,12 +69,27 @@ GAPS: Final[tuple[Explanation, ...]] = (
 
 FAULTS: Final[tuple[Explanation, ...]] = (
     Explanation(
-        name="fault: blank line",
-        reason="search_call.py: an empty body line of an `_msearch`, which the engine refuses, is taken for an empty "
-        "object and written anew",
-        kind=re.compile(r"_msearch: 400 parsing_exception -> 200 \[tried\]"),
+        name="fault: blank searches",
+        reason="search_call.py: an empty body line of an `_msearch`, or an empty `source` in the URL, which the engine "
+        "refuses, is taken for an empty object and written anew",
+        kind=re.compile(r"_m?search: 400 parsing_exception -> 200 .*"),
         modes=_TRIED,
-        request=re.compile(r"\\n[ \\rt]*\\n"),
+        request=re.compile(r"\\n[ \\rt]*\\n|[?&]source(?:=?&|=?\s)"),
+    ),
+    Explanation(
+        name="fault: errors of templates",
+        reason="templates.py: an error in what a template stands for names path and column of the search that it was "
+        "made into; what is wrong with several templates at once is told of the first",
+        kind=re.compile(r"_m?search/template: body: \.error\..*"),
+        modes=_TRIED,
+        engines=frozenset({"opensearch"}),
+    ),
+    Explanation(
+        name="fault: last line of templates",
+        reason="templates.py: an `_msearch/template` without its last line end, which the engine refuses, is answered",
+        kind=re.compile(r"_msearch/template: 400 illegal_argument_exception -> 200 .*"),
+        modes=_TRIED,
+        engines=frozenset({"opensearch"}),
     ),
     Explanation(
         name="fault: inner_hits twice",
