@@ -79,6 +79,8 @@ class HitWeights:
             return False
         if not _is_possible(plan.call) or not plan.takes_fields or plan.options.text_from != "fields":
             return False
+        if not _can_be_slim(plan.call):
+            return False
         if plan.options.fetch == "twice" or plan.call.has_body(*_COSTLY) or _INNER_HITS in plan.call.text:
             return True
         weight = self._bytes.get(_view(plan.call))
@@ -146,6 +148,17 @@ def _inner_hits(text: str, position: int) -> list[Edit]:
         elif text[member.value_start] in "[{":
             edits += _inner_hits(text, member.value_start)
     return edits
+
+
+def _can_be_slim(call: SearchCall) -> bool:
+    """Return whether inner hits can be taken out: a body with a key twice is the engine's to refuse."""
+    if _INNER_HITS not in call.text:
+        return True
+    try:
+        without_inner_hits(call.text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_possible(call: SearchCall) -> bool:

@@ -123,9 +123,9 @@ class Campaign:
                 raise self._kind(each.name)(case, each)
 
     def _is_known(self, case: Case, difference: Difference) -> bool:
-        names = {explanation(self.engine, mode, str(case), difference.found.kind) for mode in difference.modes}
-        if None not in names:
-            self.explained.update(names)
+        names = [explanation(self.engine, mode, str(case), difference.found.kind) for mode in difference.modes]
+        if all(names):
+            self.explained.update(set(filter(None, names)))
             return True
         earlier = [each for each in self.found.values() if difference.is_part_of(each.difference)]
         if earlier:

@@ -151,7 +151,7 @@ def _inner_hits(nested: Values) -> Values:
 
 
 _heading: Final = of_field("match", st.just("chapters.heading"), words)
-_decay: Final = st.sampled_from(
+_decay: Final[Values] = st.sampled_from(
     [
         {"weight": 2},
         {"field_value_factor": {"field": "n", "missing": 1}},

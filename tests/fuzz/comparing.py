@@ -153,7 +153,7 @@ def _of_bodies(case: Case, direct: bytes, proxied: bytes, marks: list[str]) -> I
         yield Found("body", _both(direct.decode("utf-8", "replace"), proxied.decode("utf-8", "replace")))
         return
     if all(isinstance(value, dict) and "responses" in value for value in parsed):
-        yield from _of_responses(case, *texts, marks)
+        yield from _of_responses(case, texts[0], texts[1], marks)
     elif all(_is_page(value) for value in parsed):
         is_reranked = bool(marks) and marks[0].startswith(("applied", "partial", "mixed"))
         yield from _of_pages(case, *texts, is_reranked=is_reranked)

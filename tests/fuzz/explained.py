@@ -52,8 +52,8 @@ GAPS: Final[tuple[Explanation, ...]] = (
     ),
     Explanation(
         name="chunks",
-        reason="an error that quotes the engine's buffer: a body that is held in memory goes on in one piece",
-        kind=re.compile(r".*: body: \.error\..*reason"),
+        reason="an error that quotes the engine's buffer or stack: a body that is held in memory goes on in one piece",
+        kind=re.compile(r".*: body(?:: \.error\..*)?"),
         request=re.compile(r"\(chunked\)"),
     ),
     Explanation(
@@ -77,6 +77,14 @@ FAULTS: Final[tuple[Explanation, ...]] = (
         request=re.compile(r"\\n[ \\rt]*\\n|[?&]source(?:=?&|=?\s)"),
     ),
     Explanation(
+        name="fault: empty page of a slim search",
+        reason="pipeline.py: where `min_score` leaves nothing on the page, the caller's own search is never sent, and "
+        "what the slim one leaves out is not refused",
+        kind=re.compile(r"_search: 400 \w+ -> 200 \[tried\]"),
+        modes=frozenset({"identity"}),
+        request=re.compile(r"Min-Score"),
+    ),
+    Explanation(
         name="fault: errors of templates",
         reason="templates.py: an error in what a template stands for names path and column of the search that it was "
         "made into; what is wrong with several templates at once is told of the first",
@@ -85,9 +93,10 @@ FAULTS: Final[tuple[Explanation, ...]] = (
         engines=frozenset({"opensearch"}),
     ),
     Explanation(
-        name="fault: last line of templates",
-        reason="templates.py: an `_msearch/template` without its last line end, which the engine refuses, is answered",
-        kind=re.compile(r"_msearch/template: 400 illegal_argument_exception -> 200 .*"),
+        name="fault: refused templates",
+        reason="templates.py: what a template stands for may be refused as a whole where the template is not: one bad "
+        "search of an `_msearch/template`, `verbose_pipeline` without a pipeline",
+        kind=re.compile(r"_m?search/template: 200 -> 400 .*\[skipped; reason=engine_error\]"),
         modes=_TRIED,
         engines=frozenset({"opensearch"}),
     ),

@@ -129,7 +129,8 @@ class Sent:
 def _chunked(draw: st.DrawFn, body: bytes) -> bytes:
     pieces = [body[:5], body[5:]]
     chunks = [(draw(_sizes) % len(piece)) + b"\r\n" + piece + draw(_chunk_ends) for piece in pieces if piece]
-    return b"".join(chunks) + draw(_last)
+    last: bytes = draw(_last)
+    return b"".join(chunks) + last
 
 
 @st.composite
@@ -171,10 +172,10 @@ def requests(draw: st.DrawFn, *, is_last: bool = True) -> Sent:
     body = draw(_bodies)
     kind, framing, content = draw(_framed(body))
     lines, blanks, ends = draw(_header_lines), (draw(_blanks), draw(_blanks)), (draw(_ends), draw(_last_ends))
-    first_line = draw(_methods) + blanks[0] + draw(_targets) + blanks[1] + draw(_versions) + ends[0]
+    first_line: bytes = draw(_methods) + blanks[0] + draw(_targets) + blanks[1] + draw(_versions) + ends[0]
     fixed = [(b"Host", b"proxy"), *([(b"Connection", b"close")] if is_last else [])]
     own_lines = b"".join(b"".join(line) for line in lines)
-    head = first_line + _written(fixed) + own_lines + _written(framing) + ends[1]
+    head: bytes = first_line + _written(fixed) + own_lines + _written(framing) + ends[1]
     read = head.partition(b"\r\n\r\n")[0].split(b"\r\n")
     method, target, *_ = [*read[0].split(), b"", b""]
     headers = tuple(

@@ -13,7 +13,7 @@ from tests.fuzz.campaign import Campaign
 from tests.fuzz.effort import EXAMPLES, SECONDS, SEED
 from tests.fuzz.shelves import indices
 
-SHORT = 250
+SHORT = 300
 """Cases per engine that fit into the tests of every day."""
 
 

@@ -208,3 +208,10 @@ def test_a_page_that_is_not_whole_is_none(answered: Reply) -> None:
 def test_hits_that_cannot_be_told_apart_are_none() -> None:
     """Two documents with one id, on two shards."""
     assert read_page(reply("1", "1"), views("1", "1")) is None
+
+
+def test_a_key_twice_is_the_engines_to_refuse() -> None:
+    """It cannot be taken out."""
+    text = '{"query":{"nested":{"inner_hits":{},"inner_hits":{},"path":"c","query":{"match":{"c.text":"x"}}}}}'
+    plan = Plan(call=call(text), query="x", fields=("c.text",), options=RerankOptions(fetch="twice"), offset=0, size=10)
+    assert not HitWeights().wants_two_steps(plan)

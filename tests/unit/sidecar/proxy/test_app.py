@@ -687,3 +687,14 @@ async def test_a_body_that_stops_is_given_up(monkeypatch: pytest.MonkeyPatch, ta
             answer = await exchange(port, head.encode() + b'{"query":')
     assert (408, "request_timeout") == (answer.status, json.loads(answer.body)["error"]["type"])
     assert not engine.received
+
+
+async def test_a_trailer_is_no_header_of_the_next_request(proxy_of: ProxyOf) -> None:
+    """Credentials in a trailer would speak for whoever comes next: the connection ends after a chunked request."""
+    first = (
+        b"POST /a/_bulk HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\n{}\r\n0\r\nX-T: 1\r\nAuthorization: Basic evil\r\n\r\n"
+    )
+    async with proxy_of(reply()) as proxy:
+        await exchange(proxy.port, first + b"GET /b/_count HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [] == [value for received in proxy.engine.received for value in received.values("Authorization")]
