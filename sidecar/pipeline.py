@@ -43,7 +43,7 @@ from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.splitting import split
 from sidecar.searches import Search
 from sidecar.text_fields import TextFields
-from sidecar.two_steps import FullHit, HitWeights
+from sidecar.two_steps import HitWeights
 from sidecar.types import Candidate, Operation, Outcome, RerankOptions, SearchRecord, SkipReason
 from sidecar.window import effective_window
 
@@ -181,7 +181,7 @@ class RerankingConnector:
         if reason is not None:
             return await self._unranked(stage, marker.skipped(reason))
         deadline = _deadline(options)
-        documents = await _documents(scorer, window.candidates, options)
+        documents = await _documents(scorer, window.candidates, options, deadline)
         raw = await score_prefix(scorer, plan.query, passages.texts(documents), deadline=deadline)
         scored = passages.join(documents, raw, options)
         scores = [document.score for document in scored]
@@ -192,21 +192,24 @@ class RerankingConnector:
         placed = response.lay_out(len(stage.hits), window.considered(len(scores)), ranking)
         kept = response.above(placed, options.min_score, facts.kind)
         mark = window.marker(scores, facts, dropped=len(placed) - len(kept))
-        if stage.is_slim and not response.on_page(plan, kept) and len(kept) == len(placed):
-            return await self._unranked(stage, mark)  # a page behind the last hit
-        full = await self._full_hits(stage, kept)
-        if stage.is_slim and full is None:  # a document went away, or is too heavy for this search
-            return await self._unranked(stage, marker.skipped(SkipReason.WIDENING_REFUSED))
-        return Reply(200, response.reranked_page(stage.answer, plan, kept, stage.extra_fields, full)), mark
+        if stage.is_slim:
+            return await self._fetched(stage, kept, mark, is_cut=len(kept) < len(placed))
+        return Reply(200, response.reranked_page(stage.answer, plan, kept, stage.extra_fields)), mark
 
-    async def _full_hits(self, stage: FirstStage, placed: Sequence[Placed]) -> Mapping[int, FullHit] | None:
-        """Return the hits of the caller's page as its own search gives them, where the first stage was slim."""
-        hits = [stage.hits[place.rank - 1] for place in response.on_page(stage.plan, placed)]
-        if not stage.is_slim or not hits:
-            return {} if stage.is_slim else None
-        full = two_steps.read_page(await stage.ask(two_steps.page(stage.plan, hits)), hits)
-        self._weights.learn(stage.plan, [each.hit for each in (full or {}).values()])
-        return full
+    async def _fetched(self, stage: FirstStage, kept: Sequence[Placed], mark: Marker, *, is_cut: bool) -> Finished:
+        """Return the page of a slim first stage, with the hits that the caller's own search gives.
+
+        `is_cut`: hits were dropped, so that an empty page is not one behind the last hit, which is the engine's.
+        """
+        plan = stage.plan
+        hits = [stage.hits[place.rank - 1] for place in response.on_page(plan, kept)]
+        if not hits and not is_cut:
+            return await self._unranked(stage, mark)
+        full = two_steps.read_page(await stage.ask(two_steps.page(plan, hits)), hits) if hits else {}
+        if full is None:  # a document went away, or is too heavy for this search
+            return await self._unranked(stage, marker.skipped(SkipReason.WIDENING_REFUSED))
+        self._weights.learn(plan, [each.hit for each in full.values()])
+        return Reply(200, response.reranked_page(stage.answer, plan, kept, (), full)), mark
 
     async def _unranked(self, stage: FirstStage, mark: Marker) -> Finished:
         """Return the caller's page in the engine's order, as the engine gives it."""
@@ -219,10 +222,16 @@ class RerankingConnector:
         return await ask(search.request)
 
 
-async def _documents(scorer: Scorer, candidates: Sequence[Candidate], options: RerankOptions) -> list[Document]:
-    """Return the candidates with the passages that the model is to read."""
+async def _documents(
+    scorer: Scorer, candidates: Sequence[Candidate], options: RerankOptions, deadline: float | None
+) -> list[Document]:
+    """Return the candidates with the passages that the model is to read. Raises ScoringTimeout at the deadline."""
     long = passages.to_split(candidates, options)
-    spans = await split(scorer, long, tokens=options.passage_tokens, overlap=options.passage_overlap)
+    try:
+        async with asyncio.timeout_at(deadline):
+            spans = await split(scorer, long, tokens=options.passage_tokens, overlap=options.passage_overlap)
+    except TimeoutError as error:
+        raise ScoringTimeout("the texts were not split into passages before the deadline") from error
     return passages.documents(candidates, spans, options)
 
 

@@ -1276,3 +1276,15 @@ async def test_a_search_without_an_answer_bears_a_marker() -> None:
 
     answer = await relayed(reranking(Away()), "POST", "/books/_search", json.dumps(match()).encode(), JSON)
     assert (504, "skipped; reason=engine_error") == (answer.status, marker_of(answer))
+
+
+async def test_splitting_texts_is_bound_by_the_deadline() -> None:
+    """A scorer that does not answer costs the second stage, and no more than its time."""
+
+    class Stalled(ScriptedScorer):
+        async def split(self, texts: Any, *, tokens: int, overlap: int) -> Any:
+            await asyncio.Event().wait()
+
+    answer = await reranking(four(), Stalled(), passage_tokens=2, deadline=0.03).search(search(match()))
+    assert "degraded; reason=deadline" == marker_of(answer)
+    assert list(LONG_TO_SHORT) == texts(answer)
