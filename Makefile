@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines demo test integration parity gpu cov check format lint types arch spelling docker-check constraints clean
+.PHONY: help python setup engines demo test integration parity fuzz gpu cov check format lint types arch spelling docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,7 +22,6 @@ app = typer.Typer(
     name="rerank-sidecar",
     help="A drop-in search proxy that reranks Elasticsearch and OpenSearch hits with a cross-encoder.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -307,6 +306,37 @@ def evaluate(
         )
         options = wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
         _run(program.run(options, request, _announce))
+
+
+@app.command("print-config")
+def print_setup(
+    engine: Annotated[
+        Literal["elastic", "opensearch"], typer.Argument(help="Whose own reranker shall call this program.")
+    ],
+    url: Annotated[
+        str, typer.Option("--url", help="This program, as the engine reaches it.")
+    ] = "http://rerank-sidecar:9280",
+    service: Annotated[
+        Literal["custom", "hugging_face"], typer.Option("--service", help="Elasticsearch: which `_inference` service.")
+    ] = "custom",
+    form: Annotated[
+        Literal["console", "curl", "json"],
+        typer.Option("--format", help="For Kibana's and Dashboards' console, for a shell, or as JSON."),
+    ] = "console",
+    config: ConfigOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Print the requests that make an engine's own reranker call this program (docs/native-rerankers.md)."""
+    with _exit_codes():
+        from sidecar import engine_setup
+
+        settings = _settings(config, model__name=model)
+        key = settings.api.key
+        address = engine_setup.Address(
+            url=url.rstrip("/"), key=key.get_secret_value() if key else None, model=settings.model.name or "default"
+        )
+        setup = engine_setup.elastic(address, service) if engine == "elastic" else engine_setup.opensearch(address)
+        print(engine_setup.printed(setup, form))
 
 
 @app.command()

@@ -9,7 +9,7 @@ import hmac
 
 from connectors.base import Headers, header
 from sidecar.rerank_api.reply import Reply
-from sidecar.rerank_api.writing import error_for_everybody
+from sidecar.rerank_api.writing import ErrorWriter, error_for_everybody
 
 CHALLENGE = ("WWW-Authenticate", "Bearer")
 
@@ -21,7 +21,7 @@ class ApiKey:
         """Ask for `key`."""
         self._key = None if key is None else key.encode()
 
-    def refusal(self, headers: Headers) -> Reply | None:
+    def refusal(self, headers: Headers, write: ErrorWriter = error_for_everybody) -> Reply | None:
         """Return the answer to a caller without the key, None for one who has it."""
         if self._key is None:
             return None
@@ -31,5 +31,5 @@ class ApiKey:
             return None
         got = "another key" if is_bearer and shown else "no key"
         message = f"got {got}, expected the header Authorization: Bearer KEY with the key of the setting api.key"
-        body = error_for_everybody(message, type="authentication_error", param=None, code="invalid_api_key")
+        body = write(message, type="authentication_error", param=None, code="invalid_api_key")
         return Reply(status=401, body=body, headers=(CHALLENGE,))

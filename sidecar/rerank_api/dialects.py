@@ -19,7 +19,16 @@ from sidecar.errors import ModelFailed, RerankUnavailable, SchedulerFull, Scorin
 from sidecar.rerank_api.calls import Answer, Document, Fields, InvalidRerankCall, RerankCall, RerankLimits
 from sidecar.rerank_api.reading import kind, read_count, read_documents, read_flag, read_names, read_query, read_word
 from sidecar.rerank_api.reply import RETRY_AFTER, Reply
-from sidecar.rerank_api.writing import array, decimal, error_for_everybody, members, tei_error, text
+from sidecar.rerank_api.writing import (
+    ErrorWriter,
+    array,
+    decimal,
+    error_for_everybody,
+    error_for_tei,
+    members,
+    tei_error,
+    text,
+)
 from sidecar.scoring.wire import status_of
 
 Echo = Literal["asked", "unless declined", "always"]
@@ -37,6 +46,8 @@ class Dialect:
     write: Callable[[Answer], str]
     refuse: Callable[[InvalidRerankCall], Reply]
     be_unavailable: Callable[[RerankUnavailable], Reply]
+    #: return the body of a refusal from before the call is read
+    write_error: ErrorWriter = error_for_everybody
 
 
 # --- calls --------------------------------------------------------------------------------------------------
@@ -293,7 +304,12 @@ INFINITY: Final = replace(COHERE, name="infinity", write=_write_infinity)
 VOYAGE: Final = replace(COHERE, name="voyage", read=_read_voyage, write=_write_voyage)
 SCORE: Final = replace(COHERE, name="score", read=_read_score, write=_write_score)
 TEI: Final = Dialect(
-    name="tei", read=_read_tei, write=_write_tei, refuse=_refuse_as_tei, be_unavailable=_be_unavailable_as_tei
+    name="tei",
+    read=_read_tei,
+    write=_write_tei,
+    refuse=_refuse_as_tei,
+    be_unavailable=_be_unavailable_as_tei,
+    write_error=error_for_tei,
 )
 TEXT_RANKING: Final = replace(TEI, name="text-ranking", read=_read_text_ranking)
 SIMILARITY: Final = replace(TEI, name="sentence-similarity", read=_read_similarity, write=_write_similarity)

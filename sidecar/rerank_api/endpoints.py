@@ -17,7 +17,7 @@ from sidecar.rerank_api.api import Choose, RerankApi
 from sidecar.rerank_api.api_key import ApiKey
 from sidecar.rerank_api.dialects import Dialect
 from sidecar.rerank_api.reply import Reply
-from sidecar.rerank_api.writing import error_for_everybody
+from sidecar.rerank_api.writing import ErrorWriter, error_for_everybody
 
 RERANK_PATHS: Final = ("/rerank", "/v1/rerank", "/v2/rerank")
 SCORE_PATHS: Final = ("/score", "/v1/score")
@@ -29,7 +29,7 @@ def endpoints(api: RerankApi, key: ApiKey) -> Endpoints:
     """Return the rerank API, for those who have the key, and its OpenAPI document, for everybody."""
     found: dict[tuple[str, str], Endpoint] = {("GET", OPENAPI_PATH): _document}
     for (method, path), choose in routes().items():
-        found[method, path] = guarded(partial(api.rerank, choose=choose), key)
+        found[method, path] = guarded(partial(api.rerank, choose=choose), key, choose({}).write_error)
     return found
 
 
@@ -43,11 +43,17 @@ def routes() -> dict[tuple[str, str], Choose]:
     return {("POST", path): choose for path, choose in chosen.items()}
 
 
-def guarded(answer: Callable[[bytes], Awaitable[Reply]], key: ApiKey) -> Endpoint:
+def guarded(
+    answer: Callable[[bytes], Awaitable[Reply]], key: ApiKey, write_error: ErrorWriter = error_for_everybody
+) -> Endpoint:
     """Return an endpoint that answers with what `answer` makes of the body, to those who have the key."""
 
     async def endpoint(request: EndpointRequest) -> EndpointResponse:
-        reply = key.refusal(request.headers) or _refuse_encoded(request) or await answer(request.body)
+        reply = (
+            key.refusal(request.headers, write_error)
+            or _refuse_encoded(request, write_error)
+            or await answer(request.body)
+        )
         return EndpointResponse(status=reply.status, body=reply.body, headers=reply.headers)
 
     return endpoint
@@ -57,12 +63,12 @@ def _always(dialect: Dialect) -> Choose:
     return lambda fields: dialect
 
 
-def _refuse_encoded(request: EndpointRequest) -> Reply | None:
+def _refuse_encoded(request: EndpointRequest, write_error: ErrorWriter) -> Reply | None:
     encoding = header(request.headers, "content-encoding")
     if encoding in PLAIN_ENCODINGS:
         return None
     message = f"Content-Encoding: got {encoding[:40]!r}, expected a body as it is"
-    body = error_for_everybody(message, type="invalid_request_error", param=None, code="content_encoding")
+    body = write_error(message, type="invalid_request_error", param=None, code="content_encoding")
     return Reply(status=415, body=body)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 
 def decimal(number: float) -> str:
@@ -33,6 +33,14 @@ def array(values: Iterable[str]) -> str:
     return "[" + ",".join(values) + "]"
 
 
+class ErrorWriter(Protocol):
+    """Writes an error before there is a call to read the dialect from."""
+
+    def __call__(self, message: str, *, type: str, param: str | None, code: str | None) -> bytes:
+        """Return the body."""
+        ...
+
+
 def error_for_everybody(message: str, *, type: str, param: str | None, code: str | None) -> bytes:
     """Return an error that every client but TEI's reads.
 
@@ -46,3 +54,9 @@ def error_for_everybody(message: str, *, type: str, param: str | None, code: str
 def tei_error(message: str, error_type: str) -> bytes:
     """Return an error as TEI writes it."""
     return text({"error": message, "error_type": error_type}).encode()
+
+
+def error_for_tei(message: str, *, type: str, param: str | None, code: str | None) -> bytes:
+    """Return the same for those who speak TEI, who look for words at `error`."""
+    del param, code
+    return tei_error(message, type)
