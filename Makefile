@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines demo test integration parity fuzz gpu cov check format lint types arch spelling docker-check constraints clean
+.PHONY: help python setup engines clients demo test integration parity fuzz gpu cov check format lint types arch spelling docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ python:
 
 engines: python  ## build the real Elasticsearch and OpenSearch of the tests, where a JDK >= 21 and Maven are
 	@$(PYTHON) -m tests.engines
+
+clients: setup  ## install and build the clients in Python, JavaScript, Go and Java that tests run, where they can be
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group clients
+	@$(PYTHON) -m tests.foreign_clients
 
 demo: setup  ## search before and after reranking, on an engine of its own; ARGS=--once prints that and ends
 	@$(BIN)/rerank-sidecar demo $(ARGS)
@@ -75,4 +79,4 @@ constraints: setup  ## pin the newest versions that pyproject.toml allows
 	@{ sed -n '/^#/p' constraints.txt; printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --upgrade --extra offline --extra evaluate --group dev --group clients pyproject.toml - | grep -vE '^(nvidia-|cuda-|triton=)'; } >$(VENV)/constraints.txt && mv $(VENV)/constraints.txt constraints.txt
 
 clean:  ## remove all that make has made
-	rm -rf $(VENV) dist build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/engines/*/target
+	rm -rf $(VENV) dist build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/engines/*/target tests/foreign_clients/*/target tests/foreign_clients/*/node_modules
