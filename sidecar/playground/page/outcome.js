@@ -1,0 +1,96 @@
+// The marker X-Rerank and the header Server-Timing, in words.
+
+const REASONS = {
+  off: "reranking is switched off here, by configuration, policy or request",
+  not_json: "request or answer are not JSON",
+  unparsable: "the body could not be read; the engine judges it",
+  no_free_text: "there are no words that somebody typed: only filters, identifiers, prefixes or match_all",
+  no_text_field: "none of the searched fields holds a string in the hits",
+  custom_ranking: "the query has a ranking of its own (function_score, script_score, rescore, pinned …); Insist reranks it",
+  sort: "the hits are sorted by something else than their score",
+  size_zero: "no hits were asked for",
+  scroll: "a scroll is an export, not a page",
+  search_after: "it pages by sort values",
+  collapse: "the hits are grouped by collapse",
+  filter_path: "filter_path hides what reranking needs",
+  size_dependent: "it is a later page of a search whose ranking depends on its size",
+  beyond_result_window: "from + size is beyond the engine's 10,000",
+  system_index: "the name of a system index begins with a dot",
+  product_origin: "Kibana or OpenSearch Dashboards sent it for themselves",
+  signed: "a signature covers the body, so that it must not be changed",
+  native_rerank: "the request asks for the engine's own reranker",
+  template: "the search template could not be rendered",
+  async_search: "the answer of an asynchronous search comes in parts",
+  search_pipeline: "a search pipeline may change request and answer",
+  few_hits: "there are fewer than two hits",
+  engine_error: "the engine answered with an error",
+  widening_refused: "the engine refused the wider request",
+  too_large: "request or answer are larger than what is held in memory",
+  unavailable: "the scorer said that it cannot score",
+  starting: "the model is still being loaded",
+  scheduler_full: "more work is waiting than can be done in time",
+  deadline: "the deadline came first; a later one (Settings) scores more",
+  scorer_lost: "the scorer died or cannot be reached",
+  model: "the model failed or cannot be had",
+  bad_request: "the settings make no sense",
+};
+
+// "applied; candidates=30; model=offline" -> {word, reason, candidates, …}
+export function readMarker(text) {
+  const [word, ...pairs] = text.split(",")[0].split(";").map((part) => part.trim());
+  return { word, ...Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s).slice(0, 2))) };
+}
+
+export function inWords(marker, window) {
+  const why = marker.reason ? (REASONS[marker.reason] ?? marker.reason) : "";
+  const scored = Number(marker.candidates ?? 0);
+  const dropped = marker.dropped ? `; ${marker.dropped} left out by min_score` : "";
+  switch (marker.word) {
+    case "applied":
+      return `${candidates(scored)} scored by ${marker.model ?? "the model"}${cut(marker, window)}${dropped}`;
+    case "partial":
+      return `${candidates(scored)} of ${marker.window} scored, the rest in the engine's order: ${why}`;
+    case "degraded":
+      return `No scores, so this is the engine's order: ${why}`;
+    case "skipped":
+      return `Left in the engine's order: ${why}`;
+    default:
+      return "The answer bears no marker: whatever answers here does not rerank";
+  }
+}
+
+const candidates = (count) => `${count} candidate${count === 1 ? "" : "s"}`;
+
+function cut(marker, window) {
+  if (!marker.token_budget) return "";
+  return `; of ${window} that were allowed, what this machine can score in time (token budget ${marker.token_budget})`;
+}
+
+// "first_stage;dur=1.5, rerank;dur=20" -> [{name, milliseconds}]
+export function readTiming(text) {
+  return text
+    .split(",")
+    .map((entry) => entry.trim().split(";"))
+    .map(([name, ...parameters]) => ({
+      name: name.trim(),
+      milliseconds: Number(parameters.map((each) => each.trim()).find((each) => each.startsWith("dur="))?.slice(4)),
+    }))
+    .filter(({ name, milliseconds }) => name && Number.isFinite(milliseconds));
+}
+
+const STAGES = {
+  first_stage: "first stage",
+  rerank: "second stage",
+  second_stage: "second stage",
+  queue: "queue",
+  model: "model",
+  explain: "explanation",
+};
+
+// Where the time went: the stages that the sidecar names, and the rest of what the browser waited.
+export function waterfall(answer) {
+  const stages = readTiming(answer.timing);
+  const named = stages.map(({ name, milliseconds }) => ({ name, label: STAGES[name] ?? name, milliseconds }));
+  const rest = answer.milliseconds - named.reduce((sum, stage) => sum + stage.milliseconds, 0);
+  return [...named, { name: "rest", label: named.length ? "way and browser" : "all", milliseconds: Math.max(0, rest) }];
+}
