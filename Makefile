@@ -11,7 +11,7 @@ STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(T
 MANIFESTS := $(filter-out %/kustomization.yaml docker/kubernetes/pool/proxy.yaml docker/kubernetes/in-pod/sidecar.yaml docker/kubernetes/metrics/%, $(wildcard docker/kubernetes/*/*.yaml))
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines clients demo test integration parity fuzz gpu cov check format lint types arch spelling docker-check constraints clean
+.PHONY: help python setup engines clients demo test integration parity fuzz soak gpu cov check format lint types arch spelling docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ parity: setup engines  ## third-party test suites, direct and through the proxy,
 
 fuzz: setup engines  ## generated requests, direct and through the proxy; N=100000: how many for each engine
 	@RERANK_FUZZ_EXAMPLES=$(or $(N),20000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
+soak: setup  ## searches without end: memory stays flat; N=10000: how many
+	@RERANK_SOAK_REQUESTS=$(or $(N),10000) $(BIN)/python -m pytest tests/program/test_steady_memory.py $(ARGS)
 
 gpu: setup  ## run the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)

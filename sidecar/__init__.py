@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sidecar.errors import BadRerankRequest as BadRerankRequest
     from sidecar.errors import RerankUnavailable as RerankUnavailable
+    from sidecar.integrations.client import AsyncReranker as AsyncReranker
+    from sidecar.integrations.client import Reranker as Reranker
+    from sidecar.integrations.settings import RerankSettings as RerankSettings
     from sidecar.pipeline import RerankingConnector as RerankingConnector
     from sidecar.policy import IndexPolicy as IndexPolicy
     from sidecar.policy import Policy as Policy
@@ -20,12 +23,15 @@ if TYPE_CHECKING:
     from sidecar.types import RerankOptions as RerankOptions
 
 _HOMES = {
+    "AsyncReranker": "sidecar.integrations.client",
     "BadRerankRequest": "sidecar.errors",
     "IndexPolicy": "sidecar.policy",
     "ModelFacts": "sidecar.scoring.base",
     "Policy": "sidecar.policy",
     "RerankOptions": "sidecar.types",
+    "RerankSettings": "sidecar.integrations.settings",
     "RerankUnavailable": "sidecar.errors",
+    "Reranker": "sidecar.integrations.client",
     "RerankingConnector": "sidecar.pipeline",
     "Scorer": "sidecar.scoring.base",
     "load_scorer": "sidecar.scoring.loading",

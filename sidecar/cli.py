@@ -242,6 +242,15 @@ def evaluate(
         list[str] | None,
         typer.Option("--fusion", help="auto, model_only, linear, linear=WEIGHT or rrf; repeatable."),
     ] = None,
+    prune_model: Annotated[
+        str | None, typer.Option("--prune-model", help="A cheaper model that prunes the window first (a cascade).")
+    ] = None,
+    prune_keep: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--prune-keep", min=0, max=1000, help="Candidates that it keeps (0: no cascade, default: 40); repeatable."
+        ),
+    ] = None,
     index: Annotated[str | None, typer.Option("--index", help="Index that is searched.")] = None,
     index_corpus: Annotated[
         bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
@@ -290,6 +299,8 @@ def evaluate(
             models=tuple(model or ()),
             windows=tuple(window or (settings.rerank.window,)),
             fusions=tuple(FusionChoice.parse(each) for each in fusion or (settings.rerank.fusion,)),
+            pruner=prune_model,
+            keeps=tuple(prune_keep or ()),
             index=index,
             index_corpus=index_corpus,
             analyzer=analyzer,

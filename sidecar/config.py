@@ -130,6 +130,19 @@ class ApiSection(Section):
         return self.deadline_ms / 1000 or None
 
 
+class PlaygroundSection(Section):
+    """[playground]: the page under /_rerank/."""
+
+    enabled: bool = True
+
+
+class ScoreCacheSection(Section):
+    """[score_cache]: the memory of policies with `score_cache = true`."""
+
+    max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    tenant_headers: tuple[str, ...] = ()
+
+
 class RerankSection(Section):
     """[rerank]: the reranking settings, which policies and callers may change."""
 
@@ -152,6 +165,9 @@ class RerankSection(Section):
     deadline_ms: float = Field(default=500, ge=0)
     on_failure: Literal["first_stage", "error"] = "first_stage"
     explain: bool = False
+    score_cache: bool = False
+    prune_model: str | None = None
+    prune_keep: int = Field(default=40, ge=1, le=MAX_WINDOW)
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -208,6 +224,8 @@ class Settings(BaseSettings):
     model: ModelSection = ModelSection()
     scorer: ScorerSection = ScorerSection()
     api: ApiSection = ApiSection()
+    playground: PlaygroundSection = PlaygroundSection()
+    score_cache: ScoreCacheSection = ScoreCacheSection()
     rerank: RerankSection = RerankSection()
     policies: tuple[PolicySection, ...] = ()
 
@@ -234,8 +252,16 @@ class Settings(BaseSettings):
         )
 
     def model_names(self) -> list[str]:
-        """Return the models that policies name, each once."""
-        return list(dict.fromkeys(section.model for section in self.policies if section.model))
+        """Return the models that policies name, to score or to prune, each once."""
+        named = [self.rerank.prune_model]
+        for section in self.policies:
+            named += [section.model, section.prune_model]
+        return list(dict.fromkeys(name for name in named if name))
+
+    @property
+    def remembers_scores(self) -> bool:
+        """Whether any policy wants scores remembered."""
+        return any(section.score_cache for section in (self.rerank, *self.policies))
 
     def printable(self) -> dict[str, Any]:
         """Return all settings; secrets are hidden, also those in the engine's URL."""

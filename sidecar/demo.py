@@ -19,6 +19,8 @@ from sidecar.errors import ConfigError
 from sidecar.inspection import Explained, explained, print_table
 from sidecar.marker import HEADER
 from sidecar.pipeline import RerankingConnector
+from sidecar.playground.endpoints import Example
+from sidecar.playground.page_files import PAGE_PATH
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
 from sidecar.wiring import Options
@@ -36,6 +38,7 @@ It gives way to a deadline that the environment sets.
 _PORTS_TRIED: Final = 50
 _SHOWN_HITS: Final = 5
 _SHOWN_QUERIES: Final = 3
+_FIELDS: Final = ("title", "text")
 
 
 async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: Announce) -> None:
@@ -51,13 +54,15 @@ async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: 
         announce(f"engine: {engine.name}{'' if is_own_engine else f' with {sample.size()} sample articles'}")
         facts = await scorer.loaded()
         announce(f"model:  {wiring.model_line(facts)}; {_patience(settings)}")
-        reranked = RerankingConnector(engine, scorer, settings.policy())
+        page = wiring.playground(engine, scorer, settings, () if is_own_engine else _examples())
+        reranked = RerankingConnector(engine, scorer, settings.policy(), observe=page.traffic.observe)
         bare_url = settings.engine.printable_urls[0]
         if not is_own_engine:
             bare_url = str(await stack.enter_async_context(_near(ProxyApp(engine, {}), BARE_PORT)))
-        own = wiring.own_endpoints(scorer, settings)
+        own = {**wiring.own_endpoints(scorer, settings), **page.endpoints()}
         url = str(await stack.enter_async_context(_near(ProxyApp(reranked, own), RERANKED_PORT)))
-        announce(f"bare:     {bare_url}\nreranked: {url}\n")
+        announce(f"bare:     {bare_url}\nreranked: {url}")
+        announce(f"playground: {url}{PAGE_PATH}\n" if page.is_enabled else "")
         if not is_own_engine:
             for query in list(sample.queries().items())[:_SHOWN_QUERIES]:
                 await _show(engine, reranked, *query)
@@ -124,7 +129,14 @@ def _request(text: str, *, explain: bool) -> SearchRequest:
 
 
 def _query(text: str) -> dict[str, object]:
-    return {"multi_match": {"query": text, "fields": ["title", "text"]}}
+    return {"multi_match": {"query": text, "fields": list(_FIELDS)}}
+
+
+def _examples() -> list[Example]:
+    return [
+        Example(query=text, index=sample.INDEX, fields=_FIELDS, judgments=sample.qrels()[id])
+        for id, text in sample.queries().items()
+    ]
 
 
 def _to_try(bare_url: str, url: str, *, is_own_engine: bool) -> str:

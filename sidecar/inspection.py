@@ -72,9 +72,10 @@ async def check(options: Options, announce: Announce) -> None:
 
 
 def _budget_line(facts: ModelFacts, options: RerankOptions) -> str:
+    from sidecar.cascade import SHARE
     from sidecar.window import token_budget
 
-    budget = token_budget(options, facts)
+    budget = token_budget(options, facts, share=SHARE if options.prune_model else 1.0)
     if budget is None:
         return "token budget: none (no deadline, or a scorer that does not tell its speed)"
     return (
@@ -113,6 +114,7 @@ def _reranking(options: Options, engine: Any, scorer: Scorer) -> RerankingConnec
         "insist": True,
         "enabled": True,
         "model": None,
+        "prune_model": None,
     }
     return RerankingConnector(
         engine,

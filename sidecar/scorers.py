@@ -1,26 +1,41 @@
-"""The scorers of one connector: the main one, and those that policies name."""
+"""The scorers of one connector: the main one, those that policies name, and the memory in front of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
+from connectors.base import Headers
 from sidecar.errors import ModelFailed, RerankUnavailable
+from sidecar.plan import Plan
 from sidecar.policy import Policy
 from sidecar.scoring.base import Scorer
+from sidecar.scoring.score_cache import CachedScorer, ScoreCache
 from sidecar.types import RerankOptions
 
 
 class Scorers:
     """Who scores which search."""
 
-    def __init__(self, main: Scorer, others: Mapping[str, Scorer] | None, policy: Policy) -> None:
-        """Keep them by the names that a policy's `model` gives.
+    def __init__(
+        self,
+        main: Scorer,
+        others: Mapping[str, Scorer] | None,
+        policy: Policy,
+        cache: ScoreCache | None = None,
+        tenant_headers: Sequence[str] = (),
+    ) -> None:
+        """Keep them by the names that a policy's `model` and `prune_model` give.
+
+        Scores that are remembered in `cache` are shared by callers whose `tenant_headers` are equal.
 
         Raises:
             ValueError: a policy names a model that is not in `others`.
         """
         self._main = main
         self._others = dict(others or {})
+        self._cache = cache
+        self._tenant_headers = tuple(name.lower() for name in tenant_headers)
         unknown = policy.model_names() - set(self._others)
         if unknown:
             raise ValueError(f"policies name models without a scorer: {sorted(unknown)}; give them as `models`")
@@ -28,6 +43,17 @@ class Scorers:
     def of(self, options: RerankOptions) -> Scorer:
         """Return the scorer of a search with these options."""
         return self._main if options.model is None else self._others[options.model]
+
+    def pruner(self, plan: Plan) -> Scorer | None:
+        """Return the scorer that prunes a search's window, None without a cascade."""
+        name = plan.options.prune_model
+        return None if name is None else self.remembering(self._others[name], plan)
+
+    def remembering(self, scorer: Scorer, plan: Plan) -> Scorer | CachedScorer:
+        """Return a scorer as a search asks it: with a memory, where the search has one."""
+        if self._cache is None or not plan.options.score_cache:
+            return scorer
+        return self._cache.of(scorer, self._tenant(plan.call.headers))
 
     def failure(self, options: RerankOptions) -> RerankUnavailable | None:
         """Return why the scorer cannot be asked now, or None."""
@@ -38,3 +64,9 @@ class Scorers:
         except Exception as error:  # noqa: BLE001  # a scorer of somebody's own may raise anything
             return ModelFailed(f"{type(error).__name__}: {error}")
         return None
+
+    def _tenant(self, headers: Headers) -> str:
+        """Return who calls, in so far as the operator tells callers apart."""
+        if not self._tenant_headers:
+            return ""
+        return json.dumps([[value for key, value in headers if key.lower() == name] for name in self._tenant_headers])

@@ -10,7 +10,7 @@ import logging
 import math
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -24,12 +24,17 @@ from sidecar.config import Settings
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
 from sidecar.metrics import Metrics
 from sidecar.pipeline import RerankingConnector
+from sidecar.playground.endpoints import Example, Playground
+from sidecar.playground.page_files import PAGE_PATH
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import Endpoints
 from sidecar.proxy.health import Health
 from sidecar.proxy.listener import Address, drain, listening
+from sidecar.reports import Observe
 from sidecar.scoring.base import ModelFacts, Scorer
-from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH
+from sidecar.scoring.score_cache import ScoreCache
+from sidecar.scoring.wire import ALIGN_PATH, FIGURES_PATH, MODEL_PATH, SCORE_PATH, SPLIT_PATH
+from sidecar.types import SearchRecord
 
 if TYPE_CHECKING:
     from sidecar.rerank_api.api_key import ApiKey
@@ -168,16 +173,29 @@ async def serve(options: Options) -> None:
         engine = await stack.enter_async_context(open_engine(settings))
         scorer = await stack.enter_async_context(open_scorer(options))
         models = {name: await stack.enter_async_context(open_scorer(options, name)) for name in settings.model_names()}
-        metrics = _metrics(scorer)
-        reranking = RerankingConnector(engine, scorer, settings.policy(), models=models, observe=metrics.observe)
+        metrics, cache = _metrics(scorer, models), _score_cache(settings)
+        if cache is not None:
+            metrics.watch_score_cache(cache)
+        page = playground(engine, scorer, settings)
+        reranking = RerankingConnector(
+            engine,
+            scorer,
+            settings.policy(),
+            models=models,
+            score_cache=cache,
+            tenant_headers=settings.score_cache.tenant_headers,
+            observe=_both(metrics.observe, page.traffic.observe),
+        )
         health = _health(scorer, settings)
         own = {**health.endpoints(), **metrics.endpoints()}
         api = _rerank_endpoints(scorer, settings)
-        app = ProxyApp(reranking, {**own, **api})
+        app = ProxyApp(reranking, {**own, **api, **page.endpoints()})
         address = await stack.enter_async_context(listening(app, Address.parse(settings.listen)))
         await _open_admin(stack, options, own)
         options.announce(f"engine: {engine.name} at {', '.join(settings.engine.printable_urls)}")
         options.announce(f"listening on {address}")
+        if page.is_enabled and not address.unix:
+            options.announce(f"playground: {address}{PAGE_PATH}")
         await until_stopped()
         health.is_draining = True
         await drain([app], settings.drain_seconds)
@@ -209,7 +227,9 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
             **_rerank_endpoints(scorer, options.settings),
             ("GET", MODEL_PATH): guarded(protocol.model, key),
             ("POST", SCORE_PATH): guarded(protocol.score, key),
-            ("POST", "/_rerank/passages"): guarded(protocol.split, key),
+            ("POST", SPLIT_PATH): guarded(protocol.split, key),
+            ("POST", ALIGN_PATH): guarded(protocol.align, key),
+            ("GET", FIGURES_PATH): guarded(protocol.figures, key),
         }
         app = ProxyApp(None, endpoints)
         bound = await stack.enter_async_context(listening(app, Address.parse(address)))
@@ -236,8 +256,12 @@ async def _until_stopped_or_failed(
             if not is_child:
                 failure = error
                 stop.set()
+            return
+        failure = await scorer.ended()  # such as a device that is lost: whoever supervises us starts a new process
+        logger.error("scorer_ended error=%s", failure)
+        stop.set()
 
-    watching = tasks.start(watch(), name="watch the model load")
+    watching = tasks.start(watch(), name="watch the model")
     try:
         await until_stopped(stop)
     finally:
@@ -324,6 +348,26 @@ def _api_key(settings: Settings, *, is_private: bool = False) -> ApiKey:
     return ApiKey(None if key is None or is_private else key.get_secret_value())
 
 
+def playground(engine: Connector, scorer: Scorer, settings: Settings, examples: Sequence[Example] = ()) -> Playground:
+    """Return the playground of an engine and its scorer; `examples` are searches to begin with."""
+    return Playground(
+        version=program_version(),
+        engine=lambda: engine.name,
+        scorer=scorer,
+        options=settings.policy().defaults,
+        examples=examples,
+        is_enabled=settings.playground.enabled,
+    )
+
+
+def _both(first: Callable[[SearchRecord], None], second: Callable[[SearchRecord], None]) -> Observe:
+    def observe(record: SearchRecord) -> None:
+        first(record)
+        second(record)
+
+    return observe
+
+
 def _health(scorer: Scorer, settings: Settings) -> Health:
     has_started = False
     is_away = _patience(scorer)
@@ -345,10 +389,21 @@ def _health(scorer: Scorer, settings: Settings) -> Health:
     )
 
 
-def _metrics(scorer: Scorer) -> Metrics:
+def _metrics(scorer: Scorer, models: Mapping[str, Scorer] | None = None) -> Metrics:
+    """Return the program's metrics. What a scorer elsewhere counts is told by itself."""
+    from sidecar.scoring.remote import RemoteScorer
+
     metrics = Metrics(program_version())
     metrics.scorer_ready.set_function(lambda: _has_model(scorer))
+    for role, each in {"main": scorer, **(models or {})}.items():
+        if not isinstance(each, RemoteScorer):
+            metrics.watch_scorer(role, each)
     return metrics
+
+
+def _score_cache(settings: Settings) -> ScoreCache | None:
+    """Return the memory for scores, where a policy wants one."""
+    return ScoreCache(settings.score_cache.max_bytes) if settings.remembers_scores else None
 
 
 def _has_model(scorer: Scorer) -> bool:

@@ -62,6 +62,7 @@ def _system(results: Results, system: Reranked) -> JsonObject:
         },
         "window": system.window,
         "fusion": system.fusion,
+        "cascade": {"pruner": system.pruner, "keep": system.keep} if system.pruner else None,
         "against_first_stage": _against(results.primary, system.comparison),
         "overlap": {f"jaccard@{OVERLAP_DEPTH}": fmean(system.jaccard.values()), "rbo": fmean(system.rbo.values())},
         "scored_per_query": system.scored_per_query,

@@ -74,7 +74,7 @@ def _judged_plots(results: Results) -> Iterable[str]:
     yield plots.bars(f"{primary}, mean of {len(results.source.dataset.queries)} queries", means, baseline=FIRST_STAGE)
     lines: dict[str, list[tuple[float, float]]] = {}
     for system in results.systems:
-        name = f"{system.label.partition(' window=')[0]} {system.fusion}"
+        name = system.label.replace(f" window={system.window}", "")
         lines.setdefault(name, []).append((system.window, system.means[primary]))
     if any(len(points) > 1 for points in lines.values()):
         yield plots.curves(f"{primary} by window", lines, baseline=means[FIRST_STAGE], x_name="candidates scored")

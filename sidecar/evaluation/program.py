@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from connectors.base import Connector
 from sidecar import wiring
+from sidecar.errors import ConfigError
 from sidecar.evaluation import datasets, measures, runs, table
 from sidecar.evaluation.document import document
 from sidecar.evaluation.files import write
@@ -56,8 +57,11 @@ async def run(options: Options, request: EvaluationRequest, announce: Announce) 
         scorers = [await stack.enter_async_context(_loaded(each)) for each in _each_model(options, request, base)]
         for scorer in scorers:
             announce(f"model: {wiring.model_line(scorer.describe())}")
+        pruner = await _pruner(stack, options, request, base)
+        if pruner is not None:
+            announce(f"pruner: {wiring.model_line(pruner.describe())}")
         asked = AskedOnce(source.engine)
-        systems = _systems(asked, scorers, base, request)
+        systems = _systems(asked, scorers, pruner, base, request)
         with bar("queries", len(source.dataset.queries)) as advance:
             answers = await search_all(
                 asked, systems, source.dataset.queries, source.question, source.fields, lambda: advance(1)
@@ -85,8 +89,10 @@ def _changed(options: Options, **sections: Any) -> Options:
 
 
 def _base(options: Options, request: EvaluationRequest, source: Source) -> RerankOptions:
-    """Return the settings that hold for the index."""
+    """Return the settings that hold for the index. Raises ConfigError when they leave a question open."""
     base = options.settings.policy().options(source.question.index)
+    if request.keeps and not (request.pruner or base.prune_model):
+        raise ConfigError("--prune-keep: who prunes? Give --prune-model, too")
     return replace(base, fields=request.fields, template=None) if request.fields else base
 
 
@@ -110,18 +116,46 @@ async def _loaded(options: Options) -> AsyncIterator[ScoredOnce]:
         yield ScoredOnce(scorer)
 
 
+async def _pruner(
+    stack: AsyncExitStack, options: Options, request: EvaluationRequest, base: RerankOptions
+) -> ScoredOnce | None:
+    """Return the scorer that prunes windows, None where nobody asks for a cascade."""
+    name = request.pruner or base.prune_model
+    if name is None:
+        return None
+    settings = options.settings
+    nowhere = settings.scorer.model_copy(update={"url": None})
+    model = settings.model.model_copy(update={"name": name})
+    return await stack.enter_async_context(_loaded(_changed(options, model=model, scorer=nowhere)))
+
+
 def _systems(
-    engine: Connector, scorers: Sequence[ScoredOnce], base: RerankOptions, request: EvaluationRequest
+    engine: Connector,
+    scorers: Sequence[ScoredOnce],
+    pruner: ScoredOnce | None,
+    base: RerankOptions,
+    request: EvaluationRequest,
 ) -> dict[str, System]:
-    """Return every combination of model, window and fusion by its label; windows of one model grow."""
+    """Return every combination of model, window, cascade and fusion by its label; windows of one model grow."""
     names = _short([scorer.describe().name for scorer in scorers])
+    cascades = _cascades(pruner, base, request)
     found: dict[str, System] = {}
     for name, scorer in zip(names, scorers, strict=True):
         for window in sorted(set(request.windows)):
-            for choice in request.fusions:
-                system = System(engine, scorer, base, window, choice)
-                found.setdefault(f"{name} window={window} {system.fusion}", system)
+            for first, keep in cascades:
+                for choice in request.fusions:
+                    system = System(engine, scorer, base, window, choice, pruner=first, keep=keep)
+                    words = (name, f"window={window}", system.cascade, system.fusion)
+                    found.setdefault(" ".join(word for word in words if word), system)
     return found
+
+
+def _cascades(
+    pruner: ScoredOnce | None, base: RerankOptions, request: EvaluationRequest
+) -> list[tuple[ScoredOnce | None, int]]:
+    """Return who prunes and how much is kept, the least first, and no cascade last."""
+    keeps = set(request.keeps or (base.prune_keep,)) if pruner is not None else {0}
+    return [(pruner, keep) for keep in sorted(keeps - {0})] + [(None, 0)] * (0 in keeps)
 
 
 def _short(names: Sequence[str]) -> list[str]:

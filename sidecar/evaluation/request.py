@@ -63,6 +63,9 @@ class EvaluationRequest:
     models: tuple[str, ...] = ()
     windows: tuple[int, ...] = (DEFAULT_WINDOW,)
     fusions: tuple[FusionChoice, ...] = (FusionChoice(),)
+    #: a model that prunes the window, None for what the settings say; and how much of it is kept, 0 for no cascade
+    pruner: str | None = None
+    keeps: tuple[int, ...] = ()
     #: what is searched
     index: str | None = None
     #: put the dataset's corpus into `index` first

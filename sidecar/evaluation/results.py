@@ -41,6 +41,9 @@ class Reranked(Measured):
     facts: ModelFacts
     window: int
     fusion: str
+    #: the model that pruned the window, and how much of it was kept; "" and 0 without a cascade
+    pruner: str
+    keep: int
     #: of the first measure; None without judgments
     comparison: Comparison | None
     #: agreement with the first stage by query
@@ -164,6 +167,8 @@ def _reranked(
         facts=system.facts,
         window=system.window,
         fusion=system.fusion,
+        pruner=system.pruner.describe().name if system.pruner else "",
+        keep=system.keep,
         comparison=None if primary is None else compare(first.values[primary], own.values[primary]),
         jaccard={query: overlap.jaccard(*pair, OVERLAP_DEPTH) for query, pair in pairs.items()},
         rbo={query: overlap.rbo(*pair) for query, pair in pairs.items()},

@@ -77,11 +77,24 @@ class System:
     """One way of reranking: a model, a window and a fusion behind the engine."""
 
     def __init__(
-        self, engine: Connector, scorer: ScoredOnce, options: RerankOptions, window: int, choice: FusionChoice
+        self,
+        engine: Connector,
+        scorer: ScoredOnce,
+        options: RerankOptions,
+        window: int,
+        choice: FusionChoice,
+        *,
+        pruner: ScoredOnce | None = None,
+        keep: int = 0,
     ) -> None:
-        """Rerank `engine` by the settings of `options`, freed of deadline and budget."""
+        """Rerank `engine` by the settings of `options`, freed of deadline and budget.
+
+        `pruner` leaves `keep` candidates of the window for `scorer`, None all.
+        """
         self.scorer = scorer
+        self.pruner = pruner
         self.window = window
+        self.keep = keep
         self.facts: ModelFacts = scorer.describe()
         self.options = replace(
             options,
@@ -89,6 +102,8 @@ class System:
             insist=True,
             explain=True,
             model=None,
+            prune_model=None if pruner is None else pruner.describe().name,
+            prune_keep=keep or options.prune_keep,
             deadline=0.0,
             token_budget=0,
             on_failure="error",
@@ -98,7 +113,11 @@ class System:
         )
         self._records: list[SearchRecord] = []
         self._connector = RerankingConnector(
-            engine, scorer, Policy(defaults=self.options), observe=self._records.append
+            engine,
+            scorer,
+            Policy(defaults=self.options),
+            models={} if pruner is None else {pruner.describe().name: pruner},
+            observe=self._records.append,
         )
 
     @property
@@ -108,6 +127,16 @@ class System:
         if isinstance(chosen, Linear):
             return f"linear={chosen.weight:g}"
         return "model_only" if isinstance(chosen, fusion.ModelOnly) else "rrf"
+
+    @property
+    def cascade(self) -> str:
+        """The cascade in words, "" where there is none."""
+        return "" if self.pruner is None else f"keep={self.keep}"
+
+    @property
+    def seconds_before(self) -> float:
+        """Seconds that the scores took which the latest search had from memory."""
+        return self.scorer.seconds_before + (0.0 if self.pruner is None else self.pruner.seconds_before)
 
     async def search(self, request: SearchRequest) -> tuple[SearchResponse, SearchRecord]:
         """Return the answer to a search and what happened.
@@ -154,7 +183,7 @@ async def search_all(
             rankings = answers.by_system[label]
             _keep(rankings, query, answer, fields, texts, ranked)
             rankings.scored[query] = record.candidates
-            rankings.seconds[query] = (record.second_stage_seconds or 0.0) + system.scorer.seconds_before
+            rankings.seconds[query] = (record.second_stage_seconds or 0.0) + system.seconds_before
             if record.outcome is Outcome.SKIPPED:
                 rankings.seconds[query] = 0.0
                 rankings.skipped[record.reason or ""] += 1

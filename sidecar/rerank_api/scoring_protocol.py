@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.errors import BadRerankRequest, RerankUnavailable
+from sidecar.errors import BadRerankRequest, ModelFailed, RerankUnavailable
 from sidecar.rerank_api.reply import RETRY_AFTER, Reply
 from sidecar.scoring import splitting, wire
+from sidecar.scoring.alignments import Aligner
 from sidecar.scoring.base import Scorer
+from sidecar.scoring.figures import CountsWork
 from sidecar.scoring.wire import ScoreCall
 
 
@@ -47,6 +49,27 @@ class ScoringProtocol:
         except BadRerankRequest as error:
             return Reply(status=400, body=wire.write_refusal(error))
         return Reply(status=200, body=wire.write_spans(spans))
+
+    async def align(self, body: bytes) -> Reply:
+        """Answer `POST /_rerank/alignments`."""
+        try:
+            call = wire.read_call(body)
+            if not isinstance(self._scorer, Aligner):
+                raise ModelFailed("the model does not say how it reads")
+            return Reply(status=200, body=wire.write_alignments(await self._scorer.alignments(call.query, call.texts)))
+        except BadRerankRequest as error:
+            return Reply(status=400, body=wire.write_refusal(error))
+        except RerankUnavailable as error:
+            return _unavailable(error)
+
+    async def figures(self, body: bytes = b"") -> Reply:
+        """Answer `GET /_rerank/figures`."""
+        del body
+        try:
+            found = await self._scorer.figures() if isinstance(self._scorer, CountsWork) else {}
+        except RerankUnavailable as error:
+            return _unavailable(error)
+        return Reply(status=200, body=wire.write_figures(found))
 
     async def _score(self, call: ScoreCall) -> list[float]:
         now = asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, assert_never, runtime_checkable
+from typing import Any, Literal, Protocol, assert_never, runtime_checkable
 
 ScoreKind = Literal["cross-encoder", "cosine", "late-interaction"]
 FusionName = Literal["model_only", "linear", "rrf"]
@@ -25,7 +25,7 @@ class ModelFacts:
 
     #: id or folder as it was asked for, e.g. "cross-encoder/ms-marco-MiniLM-L6-v2" or "offline"
     name: str
-    #: commit of the hub, or a digest of the weights; two replicas agree when their revisions agree
+    #: commit of the hub, or a digest of the folder; two replicas agree when their revisions agree
     revision: str
     #: what a raw score means: a logit, a cosine (-1 to 1), or MaxSim + 0.5 * cosine (-1.5 to 1.5)
     kind: ScoreKind
@@ -103,7 +103,7 @@ class TokenPair:
     """
 
     query_ids: tuple[int, ...]
-    text_ids: tuple[int, ...]
+    text_ids: Sequence[int]
 
     @property
     def tokens(self) -> int:
@@ -125,4 +125,26 @@ class PairModel(Protocol):
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one raw score per pair, in order. Raises any exception when the device fails."""
+        ...
+
+
+@runtime_checkable
+class PreparesBatches(Protocol):
+    """A PairModel whose batches the host puts together while the device still runs the one before.
+
+    `forward(pairs)` is `run(prepare(pairs, slot=0))`. At most two batches exist at a time, each in a slot of its own,
+    so that memory such as pinned staging can be used again. A slot is taken from the call of `prepare` until the
+    batch's `run` has ended, or until it is taken anew: a batch may be dropped before its `run` has begun.
+    `forward` is called while the model is loaded and measured, and never beside the other two.
+    """
+
+    def prepare(self, pairs: Sequence[TokenPair], *, slot: int) -> Any:
+        """Return the batch as `run` takes it: whatever the model likes. `slot` is 0 or 1.
+
+        Blocking. Called from one thread of the host's, one call at a time, also while the device's thread is in `run`.
+        """
+        ...
+
+    def run(self, batch: Any) -> list[float]:
+        """Return one raw score per pair of a prepared batch, in order; called as `forward` is."""
         ...

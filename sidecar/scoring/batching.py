@@ -6,22 +6,22 @@ Invariants, for any waiting work (each is a property in the tests):
 
 1. A pair is in at most one batch: a slice starts where the request's last one ended.
 2. A batch costs at most `budget` tokens, unless it is one single pair that alone costs more.
-3. Dead work (cancelled, or its deadline passed) is never in a batch.
-4. A batch is empty only when nothing alive waits.
-5. Earliest deadline first. Among equal deadlines requests take turns of TURN_PAIRS pairs, so a request of a
-   thousand pairs delays one of ten by a turn at most. Whoever comes later joins the round that is being served, so
-   nobody is overtaken for ever.
+3. Work whose deadline has passed is never in a batch.
+4. A batch is empty only when nothing alive waits, and it is full unless it holds all that waits: no pair is held back.
+5. Earliest deadline first; among equal deadlines, first come first served, since they are the calls of one search.
+6. Requests without a deadline come last and take turns of TURN_PAIRS pairs, so that one of a thousand pairs delays one
+   of ten by a turn at most. Whoever comes later joins the round that is being served, and overtakes nobody for ever.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 TURN_PAIRS = 32
-"""Pairs that a request may place before others of the same deadline: at least the chunk of `score_prefix`, so that
-the chunks of one search, which share its deadline, finish one after the other."""
+"""Pairs that a request without a deadline may place before the others have had their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +35,16 @@ class Waiting:
     first: int = 0
     #: absolute time, math.inf for none; a deadline that is now is missed
     deadline: float = math.inf
-    is_cancelled: bool = False
     #: the round that was being served when the request came: the turns that it need not catch up with
     joined: int = 0
 
+    def round(self, position: int) -> int:
+        """Return the round in which the pair at `position` has its turn; with a deadline there is but one."""
+        return self.joined + position // TURN_PAIRS if self.deadline == math.inf else 0
+
     def priority(self, position: int) -> tuple[float, int, int]:
         """Return when the pair at `position` is served, the smallest first: deadline, round, arrival."""
-        return (self.deadline, self.joined + position // TURN_PAIRS, self.arrival)
+        return (self.deadline, self.round(position), self.arrival)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,44 +61,37 @@ def choose(waiting: Iterable[Waiting], *, budget: int, now: float) -> tuple[Slic
 
     `budget` counts tokens as `Waiting.tokens` does. There is one slice per request; its pairs keep their order.
     """
-    alive = [request for request in waiting if not request.is_cancelled and request.deadline > now]
-    return _fill(alive, budget)
-
-
-def _fill(alive: Sequence[Waiting], budget: int) -> tuple[Slice, ...]:
-    """Take turns in order of priority until the next pair does not fit."""
-    slices: list[Slice] = []
+    slices: dict[int, Slice] = {}
     left = budget
-    for request, start, stop in _turns(alive):
+    for request, start, stop in _turns(waiting, now):
         fitting, cost = _fit(request.tokens, start, stop, left)
         if fitting == start and not slices:
-            fitting = start + 1  # a pair longer than the budget goes alone
-            cost = budget
+            fitting, cost = start + 1, budget  # a pair longer than the budget goes alone
         if fitting > start:
-            slices.append(Slice(request.arrival, start, fitting))
+            begun = slices.get(request.arrival)  # turns of one request follow each other
+            slices[request.arrival] = Slice(request.arrival, begun.start if begun else start, fitting)
         left -= cost
         if fitting < stop:
             break
-    return _joined(slices)
+    return tuple(slices.values())
 
 
-def _turns(alive: Sequence[Waiting]) -> list[tuple[Waiting, int, int]]:
-    """Return every turn (request, first pair, end) of everybody, in order of service."""
-    turns = [
-        (request.priority(start), request, start, stop)
-        for request in alive
-        for start, stop in _bounds(request.first, len(request.tokens))
+def _turns(waiting: Iterable[Waiting], now: float) -> Iterator[tuple[Waiting, int, int]]:
+    """Yield the turns (request, first pair, end) of everybody alive, in order of service."""
+    queue = [
+        (request.priority(request.first), request.first, request)
+        for request in waiting
+        if request.deadline > now and request.first < len(request.tokens)
     ]
-    turns.sort(key=lambda turn: turn[0])
-    return [(request, start, stop) for _, request, start, stop in turns]
-
-
-def _bounds(first: int, end: int) -> Iterator[tuple[int, int]]:
-    """Cut first..end at multiples of TURN_PAIRS."""
-    while first < end:
-        stop = min(end, (first // TURN_PAIRS + 1) * TURN_PAIRS)
-        yield first, stop
-        first = stop
+    heapq.heapify(queue)  # priorities differ, since arrivals do
+    while queue:
+        _, start, request = queue[0]
+        stop = min(len(request.tokens), (start // TURN_PAIRS + 1) * TURN_PAIRS)
+        if stop < len(request.tokens):
+            heapq.heapreplace(queue, (request.priority(stop), stop, request))
+        else:
+            heapq.heappop(queue)
+        yield request, start, stop
 
 
 def _fit(tokens: Sequence[int], start: int, stop: int, left: int) -> tuple[int, int]:
@@ -106,12 +102,3 @@ def _fit(tokens: Sequence[int], start: int, stop: int, left: int) -> tuple[int, 
             return position, cost
         cost += tokens[position]
     return stop, cost
-
-
-def _joined(slices: Sequence[Slice]) -> tuple[Slice, ...]:
-    """Return one slice per request; turns of one request follow each other."""
-    spans: dict[int, Slice] = {}
-    for piece in slices:
-        known = spans.get(piece.arrival, piece)
-        spans[piece.arrival] = Slice(piece.arrival, known.start, piece.stop)
-    return tuple(spans.values())

@@ -16,8 +16,10 @@ from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.logits import one_logit
 from sidecar.scoring.model_folder import ModelFolder
-from sidecar.scoring.packed_bert import BertShape, Packed, PackedBert, Weights, batches, pack, read_weights
+from sidecar.scoring.packed_bert import BertShape, PackedBert
+from sidecar.scoring.packing import Packed, batches, pack_parts
 from sidecar.scoring.tokenized import JointModel
+from sidecar.scoring.weights import Weights, read_weights
 
 BATCH_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
 """Tokens per pass through the layers: what keeps the widest intermediate result in the cache."""
@@ -50,9 +52,9 @@ class BertCrossEncoder(JointModel):
         return scores
 
     def _packed(self, pairs: Sequence[TokenPair]) -> Packed:
-        ids = [self._template.ids(pair) for pair in pairs]
-        types = [self._template.token_types(pair) for pair in pairs]
-        return pack(ids, types, device=self._placement.device)
+        parts = [part for pair in pairs for part in self._template.parts(pair)]
+        types = self._template.types
+        return pack_parts(parts, len(types), types, device=self._placement.device)
 
     def _logits(self, texts: Packed) -> torch.Tensor:
         first = self._trunk.states(texts)  # (texts, hidden)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.model_folder import ModelFolder
+from sidecar.scoring.packing import Ids
 from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches
 from sidecar.scoring.tokenized import SeparateModel
 
@@ -43,7 +44,7 @@ class BiEncoder(SeparateModel):
             cosines: list[float] = (queries[of_pair] * texts).sum(1).tolist()
             return cosines
 
-    def _vectors(self, texts: Sequence[tuple[int, ...]]) -> torch.Tensor:
+    def _vectors(self, texts: Sequence[Ids]) -> torch.Tensor:
         """Return the texts' vectors of length one, in order. (texts, hidden)"""
         lengths = [len(ids) + self._template.special_tokens for ids in texts]
         vectors: dict[int, torch.Tensor] = {}
@@ -51,7 +52,7 @@ class BiEncoder(SeparateModel):
             vectors |= zip(places, self._pooled([texts[place] for place in places]), strict=True)
         return functional.normalize(torch.stack([vectors[place] for place in range(len(texts))]), dim=1)
 
-    def _pooled(self, texts: Sequence[tuple[int, ...]]) -> torch.Tensor:
+    def _pooled(self, texts: Sequence[Ids]) -> torch.Tensor:
         ids, mask = padded([self._template.ids(text) for text in texts], self._padding_id, self._placement.device)
         output = self._model(input_ids=ids, attention_mask=mask)
         states: torch.Tensor = output.last_hidden_state.float()  # (texts, longest, hidden)

@@ -11,11 +11,33 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """A piece of work that was given to the thread."""
+
+    def __init__(self, work: Callable[[], T], future: asyncio.Future[T]) -> None:
+        """Made by `DeviceThread.submit`."""
+        self._work = work
+        self._claim = threading.Lock()
+        #: the work's result. Cancelling it drops the result; it does not stop the work
+        self.future = future
+
+    def begin(self) -> Callable[[], T] | None:
+        """Return the work, None when it was taken back: the thread's side of `take_back`."""
+        return self._work if self._claim.acquire(blocking=False) else None
+
+    def take_back(self) -> bool:
+        """Return whether the work had not begun; then it never will, and its future is cancelled."""
+        if not self._claim.acquire(blocking=False):
+            return False
+        self.future.cancel()
+        return True
 
 
 class DeviceThread:
@@ -27,26 +49,18 @@ class DeviceThread:
     def __init__(self, *, name: str) -> None:
         """Start the thread. Must be called within a running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         threading.Thread(target=self._run_jobs, name=name, daemon=True).start()
 
-    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Run `work` after all that was given before, and return the future of its result.
-
-        Cancelling the future drops the result; it does not stop the work.
-        """
-        future: asyncio.Future[T] = self._loop.create_future()
-
-        def job() -> None:
-            try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001  # carried over to whoever awaits the future
-                self._post(_fail, future, error)
-            else:
-                self._post(_succeed, future, result)
-
+    def submit(self, work: Callable[[], T]) -> Job[T]:
+        """Run `work` after all that was given before."""
+        job = Job(work, self._loop.create_future())
         self._jobs.put(job)
-        return future
+        return job
+
+    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Run `work` after all that was given before, and return the future of its result."""
+        return self.submit(work).future
 
     def close(self) -> None:
         """End the thread after what it is doing. Does not wait."""
@@ -54,7 +68,17 @@ class DeviceThread:
 
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
+            work = job.begin()
+            if work is not None:
+                self._run(work, job.future)
+
+    def _run(self, work: Callable[[], T], future: asyncio.Future[T]) -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001  # carried over to whoever awaits the future
+            self._post(_fail, future, error)
+        else:
+            self._post(_succeed, future, result)
 
     def _post(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:

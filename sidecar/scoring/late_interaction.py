@@ -23,11 +23,14 @@ from typing import Final
 import torch
 from torch.nn import functional
 
+from sidecar.scoring.alignments import BestTokens
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.model_folder import ModelFolder
-from sidecar.scoring.packed_bert import BertShape, PackedBert, batches, pack, read_weights, split
+from sidecar.scoring.packed_bert import BertShape, PackedBert
+from sidecar.scoring.packing import Ids, batches, pack_parts, split
 from sidecar.scoring.tokenized import SeparateModel
+from sidecar.scoring.weights import read_weights
 
 COSINE_SHARE: Final = 0.5
 """Weight of the pooled vectors' cosine beside MaxSim."""
@@ -70,19 +73,30 @@ class LateInteraction(SeparateModel):
                     scores[place] = score
         return scores
 
-    def _batches(self, texts: Sequence[QueryIds]) -> Iterator[list[int]]:
+    def best_tokens(self, pairs: Sequence[TokenPair]) -> list[BestTokens]:
+        """Return for each pair which inner token of the text is most like each of the query's: what MaxSim sums."""
+        with torch.inference_mode():
+            query = self._encode([pairs[0].query_ids])[0].inner
+            texts = self._encode([pair.text_ids for pair in pairs])
+            best = [(query @ text.inner.T).max(1) if len(text.inner) else None for text in texts]
+        return [
+            () if each is None else list(zip(each.indices.tolist(), each.values.tolist(), strict=True)) for each in best
+        ]
+
+    def _batches(self, texts: Sequence[Ids]) -> Iterator[list[int]]:
         lengths = [len(ids) + self._template.special_tokens for ids in texts]
         return batches(lengths, budget=BATCH_TOKENS[self._placement.kind])
 
-    def _encode(self, texts: Sequence[QueryIds]) -> list[Encoded]:
+    def _encode(self, texts: Sequence[Ids]) -> list[Encoded]:
         """Return the texts after the model, in order."""
         encoded: dict[int, Encoded] = {}
         for places in self._batches(texts):
             encoded |= zip(places, self._encode_batch([texts[place] for place in places]), strict=True)
         return [encoded[place] for place in range(len(texts))]
 
-    def _encode_batch(self, texts: Sequence[QueryIds]) -> list[Encoded]:
-        packed = pack([self._template.ids(ids) for ids in texts], device=self._placement.device)
+    def _encode_batch(self, texts: Sequence[Ids]) -> list[Encoded]:
+        parts = [part for ids in texts for part in self._template.parts(ids)]
+        packed = pack_parts(parts, 3, (0, 0, 0), device=self._placement.device)
         states = self._trunk.states(packed).float()  # (tokens, hidden)
         unit = functional.normalize(states, dim=-1)
         first, last = len(self._template.before), len(self._template.after)

@@ -33,9 +33,17 @@ def forward(model: PairModel, pairs: Sequence[TokenPair]) -> list[float]:
         ModelFailed: a wrong number of scores, NaN or infinity.
         Exception: whatever the model raises.
     """
-    scores = model.forward(pairs)
-    if len(scores) != len(pairs):
-        raise ModelFailed(f"the model gave {len(scores)} scores for {len(pairs)} pairs")
+    return checked(model.forward(pairs), len(pairs))
+
+
+def checked(scores: list[float], expected: int) -> list[float]:
+    """Return a model's scores.
+
+    Raises:
+        ModelFailed: they are not `expected` finite numbers.
+    """
+    if len(scores) != expected:
+        raise ModelFailed(f"the model gave {len(scores)} scores for {expected} pairs")
     if not all(map(math.isfinite, scores)):
         raise ModelFailed("the model gave a score that is not a finite number")
     return scores
@@ -75,6 +83,16 @@ def measure_speed(model: PairModel, *, seconds: float = MEASURING_SECONDS) -> fl
 def in_words(error: BaseException) -> str:
     """Return an error's own words, with its type where it is not one of ours."""
     return str(error) if isinstance(error, RerankUnavailable) else f"{type(error).__name__}: {error}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a batch was too large: torch's own error, by its name so that torch stays unknown here, or Python's."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device will not work again in this process: after most errors CUDA refuses all that follows."""
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
 
 
 def _sample_size(seconds_per_pair: float) -> int:

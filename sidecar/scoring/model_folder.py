@@ -29,6 +29,7 @@ _OFFSET_POSITIONS: Final = frozenset({"roberta", "xlm-roberta", "camembert", "xl
 
 _SINGLE: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
+_SETTINGS: Final = frozenset({".json", ".txt", ".model"})
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -146,9 +147,10 @@ class ModelFolder:
         raise ModelFailed(f"{self.name} has no weights in safetensors form (model.safetensors){refused}")
 
     def digest(self) -> str:
-        """Return a digest of the weights, "sha256:" and 16 digits: equal where the weights are."""
+        """Return a digest of weights, configuration and vocabulary, "sha256:" and 16 digits: equal where scores are."""
         sha256 = hashlib.sha256()
-        for path in self.weights():
+        settings = (file for file in self.path.rglob("*") if file.suffix in _SETTINGS and file.is_file())
+        for path in (*self.weights(), *sorted(settings)):
             with path.open("rb") as file:
                 sha256.update(hashlib.file_digest(file, "sha256").digest())
         return f"sha256:{sha256.hexdigest()[:16]}"

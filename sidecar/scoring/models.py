@@ -96,7 +96,7 @@ def load_resolved(
 
 
 def _cross_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> PairModel:
-    """Choose between our trunk and transformers: on CUDA the latter, until ours is tuned for it."""
+    """Choose between our trunk, of which each kind of device has its own, and transformers."""
     _ = folder.labels  # refuses a classifier that does not rank
     facts = ModelFacts(
         name=folder.name,
@@ -108,15 +108,19 @@ def _cross_encoder(folder: ModelFolder, placement: Placement, revision: str, max
         dtype=placement.dtype,
     )
     from sidecar.scoring import any_model, bert_cross_encoder, packed_bert
+    from sidecar.scoring.cuda import models as cuda
 
-    is_ours = placement.kind == "cpu" and packed_bert.is_supported(folder.config)
-    make: Callable[..., PairModel] = bert_cross_encoder.BertCrossEncoder if is_ours else any_model.AnyModel
-    return make(folder, facts, placement)
+    is_ours = packed_bert.is_supported(folder.config)
+    ours: Callable[..., PairModel] = (
+        cuda.CudaCrossEncoder if placement.kind == "cuda" else bert_cross_encoder.BertCrossEncoder
+    )
+    return ours(folder, facts, placement) if is_ours else any_model.AnyModel(folder, facts, placement)
 
 
 def _bi_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> PairModel:
     """Choose late interaction for BERT, whose token states are known to be good for it, else the cosine."""
     from sidecar.scoring import bi_encoder, late_interaction, packed_bert
+    from sidecar.scoring.cuda import models as cuda
 
     is_bert = packed_bert.is_supported(folder.config)
     facts = ModelFacts(
@@ -129,8 +133,10 @@ def _bi_encoder(folder: ModelFolder, placement: Placement, revision: str, max_le
         device=placement.kind,
         dtype=placement.dtype,
     )
-    make: Callable[..., PairModel] = late_interaction.LateInteraction if is_bert else bi_encoder.BiEncoder
-    return make(folder, facts, placement)
+    ours: Callable[..., PairModel] = (
+        cuda.CudaLateInteraction if placement.kind == "cuda" else late_interaction.LateInteraction
+    )
+    return ours(folder, facts, placement) if is_bert else bi_encoder.BiEncoder(folder, facts, placement)
 
 
 def _offline(*, asked: str, note: str = "") -> Resolution:

@@ -5,20 +5,25 @@ special tokens); a query longer than its share is cut before that, and counted. 
 and all pairs of a call share its ids.
 
 The raw `tokenizers` library is used instead of transformers' wrapper, which is three times slower, holds the GIL and
-changes shared state per call.
+changes shared state per call. The ids of texts are kept as arrays, of two bytes a token where the vocabulary allows it,
+and remembered (`token_cache.py`).
 """
 
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.errors import ModelFailed
+from sidecar.scoring.alignments import ReadTokens
 from sidecar.scoring.base import TokenPair
+from sidecar.scoring.packing import Ids
 from sidecar.scoring.splitting import Spans, windows
+from sidecar.scoring.token_cache import TextIds, TokenCache, TokenCacheStatistics
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,14 +53,17 @@ class Template:
         """How many special tokens a pair gets."""
         return len(self.before) + len(self.between) + len(self.after)
 
+    def parts(self, pair: TokenPair) -> tuple[Ids, ...]:
+        """Return the model's input ids for a pair in five parts, of the token types `types`."""
+        return (self.before, pair.query_ids, self.between, pair.text_ids, self.after)
+
     def ids(self, pair: TokenPair) -> list[int]:
         """Return the model's input ids for a pair."""
-        return [*self.before, *pair.query_ids, *self.between, *pair.text_ids, *self.after]
+        return [id for part in self.parts(pair) for id in part]
 
     def token_types(self, pair: TokenPair) -> list[int]:
         """Return the token type of every input id."""
-        lengths = (len(self.before), len(pair.query_ids), len(self.between), len(pair.text_ids), len(self.after))
-        return [type for type, length in zip(self.types, lengths, strict=True) for _ in range(length)]
+        return [type for type, part in zip(self.types, self.parts(pair), strict=True) for _ in part]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +78,13 @@ class SingleTemplate:
         """How many special tokens a text gets."""
         return len(self.before) + len(self.after)
 
-    def ids(self, text_ids: Sequence[int]) -> list[int]:
+    def parts(self, text_ids: Ids) -> tuple[Ids, ...]:
+        """Return the model's input ids for one text in three parts."""
+        return (self.before, text_ids, self.after)
+
+    def ids(self, text_ids: Ids) -> list[int]:
         """Return the model's input ids for one text."""
-        return [*self.before, *text_ids, *self.after]
+        return [id for part in self.parts(text_ids) for id in part]
 
 
 class PairTokenizer:
@@ -81,6 +93,8 @@ class PairTokenizer:
     def __init__(self, tokenizer: Tokenizer, *, query_tokens: int, text_tokens: int, total_tokens: int) -> None:
         """Cut queries to `query_tokens`, texts to `text_tokens`, and texts so that both have `total_tokens`."""
         self._tokenizer = tokenizer
+        self._cache = TokenCache()
+        self._typecode = "H" if max(tokenizer.get_vocab().values(), default=0) < 2**16 else "i"
         self._query_tokens = query_tokens
         self._text_tokens = text_tokens
         self._total_tokens = total_tokens
@@ -109,11 +123,23 @@ class PairTokenizer:
         """How many queries were longer than their share."""
         return self._queries_cut
 
+    def remember(self, capacity_bytes: int) -> None:
+        """Remember texts in that much memory from now on; 0 = not at all."""
+        self._cache = TokenCache(capacity_bytes)
+
+    @property
+    def cache_statistics(self) -> TokenCacheStatistics:
+        """What the memory of texts did and holds."""
+        return self._cache.statistics()
+
     def pairs(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
         """Return one pair per text, in order; all share the identical `query_ids`."""
         query_ids = self._cut_query(self._encode([query], self._query_tokens + 1)[0])
         limit = min(self._text_tokens, self._total_tokens - len(query_ids))
-        return [TokenPair(query_ids, tuple(ids[:limit])) for ids in self._encode(texts, limit)]
+        return [
+            TokenPair(query_ids, ids if len(ids) <= limit else ids[:limit])
+            for ids in self._cache.ids(texts, self._text_ids)
+        ]
 
     def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
         """Return the passages of every text; see `SplitsTexts.spans`."""
@@ -122,6 +148,25 @@ class PairTokenizer:
             windows(encoding, len(text), tokens=tokens, overlap=overlap)
             for encoding, text in zip(encodings, texts, strict=True)
         ]
+
+    def read(self, query: str, texts: Sequence[str]) -> tuple[ReadTokens, list[ReadTokens]]:
+        """Return where the tokens that the model reads stand in the query and in every text."""
+        asked = self._read(query, self._query_tokens)
+        limit = min(self._text_tokens, self._total_tokens - len(asked.tokens))
+        return asked, [self._read(text, limit) for text in texts]
+
+    def _read(self, text: str, limit: int) -> ReadTokens:
+        whole = encodable(text)
+        head = _head(whole, limit)
+        encoding = self._tokenizer.encode(head, add_special_tokens=False)
+        if len(head) < len(whole) and len(encoding) < limit + EDGE_TOKENS:
+            encoding = self._tokenizer.encode(whole, add_special_tokens=False)
+        return ReadTokens.of(encoding, text, limit)
+
+    def _text_ids(self, texts: Sequence[str]) -> list[TextIds]:
+        """Return the ids of every text, as many as a model reads after the shortest query."""
+        limit = self._text_tokens
+        return [array(self._typecode, ids[:limit]) for ids in self._encode(texts, limit)]
 
     def _cut_query(self, ids: list[int]) -> tuple[int, ...]:
         if len(ids) > self._query_tokens:

@@ -18,24 +18,33 @@ from sidecar.scoring.base import Scorer
 logger = logging.getLogger(__name__)
 
 CHUNK_PAIRS = 8
-"""Texts per call. A deadline costs whole calls: small enough to keep a prefix, large enough not to be all overhead."""
+"""Texts per call at least. A deadline costs whole calls: few enough to keep a prefix, enough not to be all overhead."""
+
+MAX_CHUNK_PAIRS = 128
+"""Texts per call at most."""
+
+CHUNK_SECONDS = 0.02
+"""What a call may cost a deadline: a device that does more in this time gets larger calls."""
+
+TYPICAL_PAIR_TOKENS = 100
+"""A short query and a passage."""
 
 Outcome = list[float] | RerankUnavailable
 
 
 async def score_prefix(
-    scorer: Scorer, query: str, texts: Sequence[str], *, deadline: float | None, chunk: int = CHUNK_PAIRS
+    scorer: Scorer, query: str, texts: Sequence[str], *, deadline: float | None, chunk: int | None = None
 ) -> list[float]:
     """Return the raw scores of the longest prefix of `texts` that is finished at `deadline`.
 
     `deadline` is an absolute time of the running loop's clock, None for none. `texts` are sent as concurrent
-    calls of `chunk` texts, and whole calls are kept: fewer scores than texts mean that the rest has none.
-    What is unfinished is cancelled. A scorer with a true attribute `whole_window` gets one call.
+    calls of `chunk` texts (None: by the scorer's speed), and whole calls are kept: fewer scores than texts mean that
+    the rest has none. What is unfinished is cancelled. A scorer with a true attribute `whole_window` gets one call.
 
     Raises:
         RerankUnavailable: not even the first call was answered; what it ended with.
     """
-    size = max(1, len(texts) if getattr(scorer, "whole_window", False) else chunk)
+    size = max(1, len(texts) if getattr(scorer, "whole_window", False) else chunk or _chunk(scorer))
     calls = [
         tasks.start(_attempt(scorer, query, texts[first : first + size], deadline), name=f"score from {first}")
         for first in range(0, len(texts), size)
@@ -46,6 +55,15 @@ async def score_prefix(
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+def _chunk(scorer: Scorer) -> int:
+    """Return how many texts of usual length the idle device scores in CHUNK_SECONDS, within bounds."""
+    try:
+        speed = scorer.describe().tokens_per_second or 0.0
+    except RerankUnavailable:  # the calls will say so
+        speed = 0.0
+    return int(min(MAX_CHUNK_PAIRS, max(CHUNK_PAIRS, CHUNK_SECONDS * speed / TYPICAL_PAIR_TOKENS)))
 
 
 async def _finished_prefix(calls: Sequence[asyncio.Task[Outcome]], deadline: float | None) -> list[float]:

@@ -20,12 +20,14 @@ import aiohttp
 from sidecar import tasks
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerLost, ScorerStarting, ScoringTimeout
 from sidecar.scoring import wire
+from sidecar.scoring.alignments import Alignment
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.breaker import Breaker
+from sidecar.scoring.figures import Figures
 from sidecar.scoring.finding import Finder
 from sidecar.scoring.speech import Found, OwnSpeech, Speech
 from sidecar.scoring.splitting import Spans
-from sidecar.scoring.wire import SPLIT_PATH
+from sidecar.scoring.wire import ALIGN_PATH, FIGURES_PATH, SPLIT_PATH, ScoreCall
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +149,33 @@ class RemoteScorer:
         if status != 200:
             raise wire.read_error(status, answer)
         return wire.read_spans(answer, len(texts))
+
+    async def alignments(self, query: str, texts: Sequence[str]) -> list[Alignment]:
+        """Return how each text is read; see `Aligner.alignments`. Only our own servers can say."""
+        if not isinstance(self._server().speech, OwnSpeech):
+            raise ScorerLost(f"the scorer at {self._url} does not say how it reads")
+        body = wire.write_call(ScoreCall(query=query, texts=texts, seconds_left=None))
+        status, answer = await self._ask(ALIGN_PATH, body, self._options.patience, None)
+        if status != 200:
+            raise wire.read_error(status, answer)
+        return wire.read_alignments(answer, len(texts))
+
+    async def figures(self) -> Figures:
+        """Return what the scorer counts; see `CountsWork.figures`. Only our own servers say it, to those who may ask.
+
+        Raises:
+            RerankUnavailable: it cannot be reached, or does not say.
+        """
+        if not isinstance(self._server().speech, OwnSpeech):
+            raise ScorerLost(f"the scorer at {self._url} does not say what it counts")
+        try:
+            async with asyncio.timeout(self._options.connect):
+                status, answer = await self._get(FIGURES_PATH)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ScorerLost(f"the scorer at {self._url} cannot be reached: {_words(error)}") from error
+        if status != 200:
+            raise wire.read_error(status, answer)
+        return wire.read_figures(answer)
 
     def lost(self, why: str) -> None:
         """Forget what is known of the scorer and look for it again: whoever supervises it saw it end."""

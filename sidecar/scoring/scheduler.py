@@ -1,13 +1,16 @@
 """Many searches, one device: a Scorer over a PairModel.
 
-What happens to a call: its pairs are tokenised in a small thread pool, wait as tokens, and go to the device in
-batches that `batching.choose` puts together from everybody's pairs whenever the device is free. There is no delay
-timer: what waits is taken at once. All state belongs to the event loop; the model belongs to one thread.
+What happens to a call: its pairs are tokenised in a small thread pool, wait as tokens (`calls.py`), and go to the
+device (`flights.py`) in batches that `batching.choose` puts together from everybody's pairs whenever the device is
+free. There is no delay timer: what waits is taken at once. All state belongs to the event loop; the model belongs to
+one thread.
 
 Laws:
 - A call ends at its deadline at the latest, whatever the device is doing.
 - Dead work (cancelled, late) is dropped before it is launched. A batch that runs is never interrupted.
-- A failed batch fails the calls that have pairs in it, and no others; the worker lives on.
+- A batch is launched ahead of time only when a whole one waits: nobody who comes meanwhile could have joined it.
+- A failed batch fails the calls that have pairs in it, and no others; the worker lives on. One that was too large for
+  the device's memory is tried again in smaller ones. Only a device that is lost is given up: a new process may have it.
 - What cannot be done in time is refused at once (`SchedulerFull`), so that waiting work stays bounded.
 """
 
@@ -17,7 +20,6 @@ import asyncio
 import functools
 import logging
 import math
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,11 +34,15 @@ from sidecar.errors import (
     ScorerStarting,
     ScoringTimeout,
 )
-from sidecar.scoring import splitting
-from sidecar.scoring.base import ModelFacts, PairModel, TokenPair
-from sidecar.scoring.batching import TURN_PAIRS, Slice, Waiting, choose
+from sidecar.scoring import figures, splitting
+from sidecar.scoring.alignments import Alignment, AlignsTexts
+from sidecar.scoring.base import ModelFacts, PairModel
+from sidecar.scoring.calls import Call, Calls, Piece, halves
 from sidecar.scoring.device_thread import DeviceThread
-from sidecar.scoring.measuring import forward, in_words, load_and_measure
+from sidecar.scoring.figures import CountsFurther, Figures
+from sidecar.scoring.flights import Flight, Flights, Scored
+from sidecar.scoring.measuring import in_words, is_device_lost, is_out_of_memory, load_and_measure
+from sidecar.scoring.pace import Pace
 from sidecar.scoring.splitting import Spans, SplitsTexts
 
 log = logging.getLogger(__name__)
@@ -44,26 +50,20 @@ log = logging.getLogger(__name__)
 TOKENIZER_THREADS = 2
 """The tokenizer itself is parallel and releases the GIL; two calls in flight keep it busy."""
 
-BATCH_SECONDS = 0.05
-"""A batch should take this long: short against a search's deadline, long against its fixed costs."""
+ALIGNED_AT_ONCE = 5
+"""Texts of one job when a call asks how they are read: between two jobs the device scores what waits."""
 
-MIN_BATCH_TOKENS = 512
-"""On a CPU the speed in tokens per second is flat from here up."""
-
-MAX_BATCH_TOKENS = 32_768
-"""On a GPU more tokens per batch hardly gain speed."""
-
-SPEED_MEMORY = 0.8
-"""How much of the running estimate of the speed a new batch leaves standing."""
+CHARACTERS_PER_TOKEN = 4
+"""What a text that is not tokenised yet is thought to have: English under BERT's vocabulary has 4.3 to 4.7."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerOptions:
     """How much may wait and run."""
 
-    #: tokens that may wait at most; beyond, calls are refused
+    #: tokens that may wait before a call; beyond, it is refused
     max_waiting_tokens: int = 1_000_000
-    #: tokens of one batch; None = BATCH_SECONDS of the measured speed
+    #: tokens of one batch; None = BATCH_SECONDS of the measured speed (`pace.py`)
     batch_tokens: int | None = None
 
 
@@ -75,13 +75,18 @@ class SchedulerStatistics:
     waiting_calls: int
     #: tokens of pairs that are tokenised and not launched
     waiting_tokens: int
-    #: pairs and tokens of the batch on the device now
+    #: pairs and tokens of the batches that the device has been given
     running_pairs: int
     running_tokens: int
+    #: batches that have been scored, and how many of them were launched while another one ran
     batches: int
+    batches_ahead: int
     failed_batches: int
     scored_pairs: int
     scored_tokens: int
+    #: calls of which pairs have been launched, and the seconds that they waited for that, in all
+    launched_calls: int
+    waited_seconds: float
     #: calls refused because they could not be done in time, missed their deadline, or were cancelled
     refused_calls: int
     late_calls: int
@@ -115,12 +120,12 @@ class LocalScorer:
         self._facts: ModelFacts | None = None
         self._unavailable: RerankUnavailable | None = ScorerStarting("the model is being loaded")
         self._has_outcome = asyncio.Event()
-        self._has_work = asyncio.Event()
-        self._calls: dict[int, _Call] = {}
-        self._running = _Running()
+        self._has_changed = asyncio.Event()
+        self._has_ended = asyncio.Event()
+        self._calls = Calls()
+        self._flights: Flights | None = None
+        self._pace = Pace(options.batch_tokens)
         self._count = _Counters()
-        self._speed = 0.0
-        self._round = 0
         self._worker = tasks.start(self._work(load), name="scheduler")
 
     @classmethod
@@ -141,6 +146,12 @@ class LocalScorer:
         await self._has_outcome.wait()
         return self.describe()
 
+    async def ended(self) -> RerankUnavailable:
+        """Wait until the scorer cannot score any more, and return why: closed, not loaded, or its device lost."""
+        await self._has_ended.wait()
+        assert self._unavailable is not None
+        return self._unavailable
+
     def describe(self) -> ModelFacts:
         """Return the model's facts, with its measured speed.
 
@@ -156,7 +167,7 @@ class LocalScorer:
         self._check_available()
         if not texts:
             return []
-        call = self._admit(math.inf if deadline is None else deadline)
+        call = self._admit(query, texts, math.inf if deadline is None else deadline)
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._score(call, query, texts)
@@ -166,7 +177,7 @@ class LocalScorer:
             self._count.cancelled_calls += 1
             raise
         finally:
-            del self._calls[call.arrival]
+            self._leave(call)
 
     async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
         """Return the passages of every text; see `Splitter.split`."""
@@ -176,24 +187,46 @@ class LocalScorer:
         spans = functools.partial(self._model.spans, tokens=tokens, overlap=overlap)
         return await self._loop.run_in_executor(self._tokenizers, spans, texts)
 
+    async def alignments(self, query: str, texts: Sequence[str]) -> list[Alignment]:
+        """Return how each text is read; see `Aligner.alignments`."""
+        self._check_available()
+        model = self._model
+        if not isinstance(model, AlignsTexts):
+            raise ModelFailed("the model does not say how it reads")
+        found: list[Alignment] = []
+        try:
+            for portion in (texts[first : first + ALIGNED_AT_ONCE] for first in range(0, len(texts), ALIGNED_AT_ONCE)):
+                found += await self._device.run(functools.partial(model.alignments, query, portion))
+            return found
+        except Exception as error:  # whatever a model raises is its failure
+            raise ModelFailed(f"the model failed: {in_words(error)}") from error
+
     def statistics(self) -> SchedulerStatistics:
         """Return what is going on, as a snapshot."""
         count = self._count
         return SchedulerStatistics(
             waiting_calls=len(self._calls),
-            waiting_tokens=self._waiting_tokens(),
-            running_pairs=self._running.pairs,
-            running_tokens=self._running.tokens,
+            waiting_tokens=self._calls.waiting_tokens,
+            running_pairs=self._flights.pairs if self._flights else 0,
+            running_tokens=self._flights.tokens if self._flights else 0,
             batches=count.batches,
+            batches_ahead=count.batches_ahead,
             failed_batches=count.failed_batches,
             scored_pairs=count.scored_pairs,
             scored_tokens=count.scored_tokens,
+            launched_calls=self._calls.launched,
+            waited_seconds=self._calls.waited_seconds,
             refused_calls=count.refused_calls,
             late_calls=count.late_calls,
             cancelled_calls=count.cancelled_calls,
             queries_cut=self._model.queries_cut if isinstance(self._model, CountsCutQueries) else 0,
-            tokens_per_second=self._speed or None,
+            tokens_per_second=self._pace.tokens_per_second or None,
         )
+
+    async def figures(self) -> Figures:
+        """Return what has been counted, of the scheduler and of the model; see `CountsWork.figures`."""
+        counted = figures.of(self.statistics())
+        return {**counted, **self._model.figures()} if isinstance(self._model, CountsFurther) else counted
 
     async def aclose(self) -> None:
         """Stop: waiting calls end with ScorerLost, a batch that runs is not waited for."""
@@ -209,22 +242,21 @@ class LocalScorer:
 
     # One call: admitted, tokenised, admitted again now that its tokens are known, queued.
 
-    def _admit(self, deadline: float) -> _Call:
+    def _admit(self, query: str, texts: Sequence[str], deadline: float) -> Call:
         """Register a call, or refuse it when what waits already fills the time until its deadline."""
-        call = _Call(
-            arrival=self._count.arrivals,
-            deadline=deadline,
-            # Calls without a deadline take turns; those of one deadline are one search, first come first served.
-            joined=self._round if deadline == math.inf else 0,
-            done=self._loop.create_future(),
-        )
+        expected = self._expected_tokens(query, texts)
+        call = self._calls.new(deadline=deadline, expected_tokens=expected, now=self._loop.time())
         self._refuse_if_late(call)
-        self._refuse_if_full(tokens=0)
-        self._count.arrivals += 1
-        self._calls[call.arrival] = call
+        self._refuse_if_full(call)
+        self._calls.join(call)
         return call
 
-    async def _score(self, call: _Call, query: str, texts: Sequence[str]) -> list[float]:
+    def _expected_tokens(self, query: str, texts: Sequence[str]) -> int:
+        assert self._facts is not None
+        longest, own = self._facts.max_length, len(query) // CHARACTERS_PER_TOKEN + 3
+        return sum(min(longest, own + len(text) // CHARACTERS_PER_TOKEN) for text in texts)
+
+    async def _score(self, call: Call, query: str, texts: Sequence[str]) -> list[float]:
         assert self._model is not None
         tokenizing = self._loop.run_in_executor(self._tokenizers, self._model.tokenize, query, texts)
         try:
@@ -236,26 +268,39 @@ class LocalScorer:
             raise ModelFailed(f"tokenization failed: {in_words(error)}") from error
         self._check_available()
         self._refuse_if_late(call)
-        self._refuse_if_full(sum(pair.tokens for pair in pairs))
         call.accept(pairs)
-        self._has_work.set()
+        self._refuse_if_full(call)
+        self._has_changed.set()
         return await call.done
 
-    def _refuse_if_late(self, call: _Call) -> None:
+    def _leave(self, call: Call) -> None:
+        """Let a call go that has ended; a batch with pairs of it that has not begun is put together without them."""
+        call.done.cancel()
+        self._calls.leave(call)
+        pieces = self._flights.take_back(call) if self._flights else ()
+        if pieces:
+            self._calls.put_back(pieces)
+            self._has_changed.set()
+
+    def _refuse_if_late(self, call: Call) -> None:
         """Refuse a call when the work before it alone takes until its deadline; an idle device refuses nothing."""
         now = self._loop.time()
         if call.deadline <= now:
             raise self._late()
-        before = sum(other.waiting_tokens for other in self._calls.values() if other.is_before(call))
-        wait = (before / self._speed if self._speed else 0.0) + self._running.seconds_left(now)
+        wait = self._pace.seconds(self._calls.tokens_before(call))
+        if self._flights:
+            wait += self._flights.seconds_left(now)
         if now + wait > call.deadline:
             self._refuse(f"the work before it takes {wait:.2f} s, longer than its deadline allows")
 
-    def _refuse_if_full(self, tokens: int) -> None:
-        """Bound what waits; a call that finds nobody waiting is never too large."""
-        waiting, limit = self._waiting_tokens(), self._options.max_waiting_tokens
-        if waiting and waiting + tokens > limit:
-            self._refuse(f"{waiting} tokens are waiting, at most {limit} may")
+    def _refuse_if_full(self, call: Call) -> None:
+        """Bound what waits, and not the work of urgent calls by that of patient ones.
+
+        A call that finds nobody before it is never too large.
+        """
+        before, limit = self._calls.tokens_before(call), self._options.max_waiting_tokens
+        if before and before + call.waiting_tokens + call.expected_tokens > limit:
+            self._refuse(f"{before} tokens wait before it, at most {limit} may wait")
 
     def _refuse(self, why: str) -> None:
         self._count.refused_calls += 1
@@ -265,97 +310,93 @@ class LocalScorer:
         self._count.late_calls += 1
         return ScoringTimeout("no scores before the deadline")
 
-    def _waiting_tokens(self) -> int:
-        return sum(call.waiting_tokens for call in self._calls.values())
-
-    # The worker: load, then one batch after the other.
+    # The worker: load, then keep the device busy.
 
     async def _work(self, load: Callable[[], PairModel]) -> None:
         """Load the model, then keep the device busy until the scorer is closed."""
         try:
-            model, self._speed = await self._device.run(lambda: load_and_measure(load))
+            model, speed = await self._device.run(lambda: load_and_measure(load))
         except Exception as error:  # noqa: BLE001  # the boundary: whatever loading raises, the program lives on
             log.error("model not loaded reason=%s", in_words(error))
             self._give_up(error if isinstance(error, ModelFailed) else ModelFailed(in_words(error)))
             return
+        self._pace.measured(speed)
         self._model = model
-        self._facts = replace(model.facts, tokens_per_second=self._speed)
+        self._flights = Flights(model, self._device, self._has_changed.set)
+        self._facts = replace(model.facts, tokens_per_second=speed)
         self._unavailable = None
         self._has_outcome.set()
         try:
-            while True:
-                await self._has_work.wait()
-                await self._run_batch(model, self._next_batch())
+            await self._keep_busy(self._flights)
         except Exception as error:  # a bug of ours: better no scorer than calls that wait for ever
             self._give_up(ModelFailed(f"the scheduler failed: {in_words(error)}"))
             raise
-
-    async def _run_batch(self, model: PairModel, batch: _Batch) -> None:
-        if not batch:
-            self._has_work.clear()
-            return
-        pairs = [pair for call, piece in batch for pair in call.pairs[piece.start : piece.stop]]
-        tokens = sum(pair.tokens for pair in pairs)
-        seconds = tokens / self._speed if self._speed else 0.0
-        self._running = _Running(pairs=len(pairs), tokens=tokens, ends=self._loop.time() + seconds)
-        try:
-            scores, took = await self._device.run(lambda: _timed_forward(model, pairs))
-        except Exception as error:  # noqa: BLE001  # the boundary: a failed batch costs its own calls only
-            self._fail(batch, error)
-        else:
-            self._learn_speed(tokens / took)
-            self._hand_out(batch, scores)
         finally:
-            self._running = _Running()
+            self._flights.close()
 
-    def _next_batch(self) -> _Batch:
-        """Take the next slices; from here on they count as launched."""
-        waiting = (call.waiting() for call in self._calls.values())
-        slices = choose(waiting, budget=self._batch_tokens(), now=self._loop.time())
-        batch = [(self._calls[piece.arrival], piece) for piece in slices]
-        for call, piece in batch:
-            call.launch(piece.stop)
-            if call.deadline == math.inf:
-                self._round = max(self._round, call.joined + (piece.stop - 1) // TURN_PAIRS)
-        return batch
+    async def _keep_busy(self, flights: Flights) -> None:
+        """Hand out what has been scored and launch what waits, whenever one of them changes."""
+        while True:
+            self._has_changed.clear()
+            for flight in flights.ended(self._loop.time()):
+                self._end(flight)
+            while pieces := self._next_batch(flights):
+                self._count.batches_ahead += len(flights) > 0
+                flights.launch(pieces, now=self._loop.time(), pace=self._pace)
+            await self._has_changed.wait()
 
-    def _batch_tokens(self) -> int:
-        if self._options.batch_tokens is not None:
-            return self._options.batch_tokens
-        return int(min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, BATCH_SECONDS * self._speed)))
+    def _next_batch(self, flights: Flights) -> list[Piece]:
+        """Return what is to be launched now; from here on it counts as launched."""
+        now = self._loop.time()
+        budget = self._pace.batch_tokens(now)
+        is_open = len(flights) > 0 and self._calls.waiting_tokens < budget
+        return [] if is_open or not flights.has_room else self._calls.take(budget=budget, now=now)
 
-    def _learn_speed(self, measured: float) -> None:
-        """Move the estimate towards the last batch's speed, by ratio: speeds differ by orders of magnitude."""
-        self._speed = self._speed**SPEED_MEMORY * measured ** (1 - SPEED_MEMORY)
+    def _end(self, flight: Flight) -> None:
+        try:
+            scored = flight.job.future.result()
+        except Exception as error:  # noqa: BLE001  # the boundary: a failed batch costs its own calls only
+            self._fail(flight, error)
+        else:
+            self._pace.learn(flight.tokens, scored.seconds)
+            self._hand_out(flight, scored)
 
-    def _hand_out(self, batch: _Batch, scores: Sequence[float]) -> None:
+    def _hand_out(self, flight: Flight, scored: Scored) -> None:
         self._count.batches += 1
-        self._count.scored_pairs += self._running.pairs
-        self._count.scored_tokens += self._running.tokens
+        self._count.scored_pairs += flight.pairs
+        self._count.scored_tokens += flight.tokens
         first = 0
-        for call, piece in batch:
+        for piece in flight.pieces:
             count = piece.stop - piece.start
-            call.receive(piece.start, scores[first : first + count])
+            piece.call.receive(piece.start, scored.scores[first : first + count])
             first += count
 
-    def _fail(self, batch: _Batch, error: Exception) -> None:
+    def _fail(self, flight: Flight, error: Exception) -> None:
         self._count.failed_batches += 1
-        log.error("batch failed pairs=%d reason=%s", self._running.pairs, in_words(error))
-        for call, _ in batch:
-            call.fail(ModelFailed(f"the model failed: {in_words(error)}"))
+        log.error("batch failed pairs=%d tokens=%d reason=%s", flight.pairs, flight.tokens, in_words(error))
+        if is_out_of_memory(error) and flight.pairs > 1:
+            self._pace.shrink(flight.tokens // 2, now=self._loop.time())
+            for half in halves(flight.pieces):
+                self._calls.put_back(half)
+            return
+        for piece in flight.pieces:
+            piece.call.fail(ModelFailed(f"the model failed: {in_words(error)}"))
+        if is_device_lost(error):
+            self._give_up(ScorerLost(f"the device is lost: {in_words(error)}"))
 
     def _give_up(self, why: RerankUnavailable) -> None:
         """Let nothing in any more, and end what waits."""
         self._unavailable = why
         self._has_outcome.set()
-        for call in self._calls.values():
+        self._has_ended.set()
+        for call in self._calls:
             call.fail(_again(why))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Counters:
-    arrivals: int = 0
     batches: int = 0
+    batches_ahead: int = 0
     failed_batches: int = 0
     scored_pairs: int = 0
     scored_tokens: int = 0
@@ -364,82 +405,6 @@ class _Counters:
     cancelled_calls: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Running:
-    """What is on the device. `ends` is when it should be done, by the speed so far."""
-
-    pairs: int = 0
-    tokens: int = 0
-    ends: float = 0.0
-
-    def seconds_left(self, now: float) -> float:
-        return max(0.0, self.ends - now)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Call:
-    """One call of `score`: its pairs, which of them are launched, and the scores so far."""
-
-    arrival: int
-    deadline: float
-    joined: int
-    done: asyncio.Future[list[float]]
-    pairs: Sequence[TokenPair] = ()
-    tokens: Sequence[int] = ()
-    first: int = 0
-    waiting_tokens: int = 0
-    scores: list[float] | None = None
-    missing: int = 0
-
-    def is_before(self, other: _Call) -> bool:
-        """Whether this call is served before `other`; equal deadlines in order of arrival."""
-        return (self.deadline, self.arrival) < (other.deadline, other.arrival)
-
-    def accept(self, pairs: Sequence[TokenPair]) -> None:
-        """Wait for the device from now on."""
-        self.pairs = pairs
-        self.tokens = [pair.tokens for pair in pairs]
-        self.waiting_tokens = sum(self.tokens)
-        self.scores = [math.nan] * len(pairs)
-        self.missing = len(pairs)
-
-    def waiting(self) -> Waiting:
-        return Waiting(
-            arrival=self.arrival,
-            tokens=self.tokens,
-            first=self.first,
-            deadline=self.deadline,
-            is_cancelled=self.done.done(),
-            joined=self.joined,
-        )
-
-    def launch(self, stop: int) -> None:
-        self.waiting_tokens -= sum(self.tokens[self.first : stop])
-        self.first = stop
-
-    def receive(self, start: int, scores: Sequence[float]) -> None:
-        assert self.scores is not None
-        self.scores[start : start + len(scores)] = scores
-        self.missing -= len(scores)
-        if self.missing == 0 and not self.done.done():
-            self.done.set_result(self.scores)
-
-    def fail(self, error: RerankUnavailable) -> None:
-        """End the call; whatever of it still waits is dead."""
-        if not self.done.done():
-            self.done.set_exception(error)
-            self.done.exception()  # seen: a call that still tokenises never awaits it
-
-
-_Batch = list[tuple[_Call, Slice]]
-
-
 def _again(error: RerankUnavailable) -> RerankUnavailable:
     """Return a fresh copy: one exception object raised by many calls would collect their tracebacks."""
     return type(error)(*error.args)
-
-
-def _timed_forward(model: PairModel, pairs: Sequence[TokenPair]) -> tuple[list[float], float]:
-    began = time.perf_counter()
-    scores = forward(model, pairs)
-    return scores, max(time.perf_counter() - began, 1e-6)

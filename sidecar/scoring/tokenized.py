@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sidecar.scoring.alignments import Alignment, BestTokens, alignment
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
+from sidecar.scoring.figures import Figures
 from sidecar.scoring.model_folder import ModelFolder, Pooling
 from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe, probe_single
 from sidecar.scoring.splitting import Spans
@@ -35,6 +37,20 @@ class TokenizedModel:
         """How many queries were longer than their share."""
         return self._tokenizer.queries_cut
 
+    def remember_texts(self, capacity_bytes: int) -> None:
+        """Remember token ids of texts in that much memory from now on; 0 = not at all."""
+        self._tokenizer.remember(capacity_bytes)
+
+    def figures(self) -> Figures:
+        """Return what the memory of texts did and holds; see `CountsFurther`."""
+        statistics = self._tokenizer.cache_statistics
+        return {
+            "token_cache_hits": statistics.hits,
+            "token_cache_misses": statistics.misses,
+            "token_cache_entries": statistics.entries,
+            "token_cache_bytes": statistics.bytes,
+        }
+
     def tokenize(self, query: str, texts: Sequence[str]) -> list[TokenPair]:
         """Return one pair per text, with the model's own prompts in front; see `PairModel.tokenize`."""
         before_query, before_text = self._prompts
@@ -43,6 +59,22 @@ class TokenizedModel:
     def spans(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
         """Return the passages of every text; see `SplitsTexts.spans`."""
         return self._tokenizer.spans(texts, tokens=tokens, overlap=overlap)
+
+    def alignments(self, query: str, texts: Sequence[str]) -> list[Alignment]:
+        """Return how each text is read; see `AlignsTexts.alignments`."""
+        before_query, before_text = self._prompts
+        asked, read = self._tokenizer.read(before_query + query, [before_text + text for text in texts])
+        own = asked.without_prompt(len(before_query))
+        best = self.best_tokens(self.tokenize(query, texts))
+        return [
+            alignment(own, text.without_prompt(len(before_text)), None if best is None else best[place])
+            for place, text in enumerate(read)
+        ]
+
+    def best_tokens(self, pairs: Sequence[TokenPair]) -> Sequence[BestTokens] | None:
+        """Return what answers the query's tokens in each text; None from models that do not compare tokens."""
+        del pairs
+        return None
 
 
 class JointModel(TokenizedModel):

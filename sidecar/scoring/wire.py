@@ -5,6 +5,8 @@ Pure: bytes and values, no HTTP library. Both ends use it: `remote.py` asks, `re
     GET  /_rerank/model  -> 200 {"name", "revision", "kind", ...}: the fields of ModelFacts
     POST /_rerank/score  {"query": str, "texts": [str], "deadline_ms": number | null} -> 200 {"scores": [number]}
     POST /_rerank/passages  {"texts": [str], "tokens": int, "overlap": int} -> 200 {"spans": [[[start, end]]]}
+    POST /_rerank/alignments  {"query": str, "texts": [str]} -> 200 {"alignments": [{"tokens", "end", "matches"}]}
+    GET  /_rerank/figures -> 200 {name: number}: what the scorer counts of its work
     all                  -> 429, 503, 504 {"error": {"type": RerankUnavailable.reason, "reason": words}}
                             400 {"error": {"type": "bad_request", "reason": words}}
 
@@ -29,12 +31,16 @@ from sidecar.errors import (
     ScorerStarting,
     ScoringTimeout,
 )
+from sidecar.scoring.alignments import Alignment, Match
 from sidecar.scoring.base import ModelFacts
+from sidecar.scoring.figures import Figures
 from sidecar.scoring.splitting import Spans
 
 MODEL_PATH = "/_rerank/model"
 SCORE_PATH = "/_rerank/score"
 SPLIT_PATH = "/_rerank/passages"
+ALIGN_PATH = "/_rerank/alignments"
+FIGURES_PATH = "/_rerank/figures"
 
 ERRORS: dict[str, type[RerankUnavailable]] = {
     error.reason: error for error in (ScorerStarting, SchedulerFull, ScoringTimeout, ScorerLost, ModelFailed)
@@ -149,6 +155,50 @@ def read_spans(body: bytes, expected: int) -> list[Spans]:
             return [[(start, end) for start, end in found] for found in spans]
         case _:
             raise ModelFailed("the scorer's answer is no list of passages")
+
+
+def write_alignments(found: Sequence[Alignment]) -> bytes:
+    """Return the body of a 200 answer to `POST /_rerank/alignments`."""
+    return json.dumps({"alignments": [asdict(each) for each in found]}).encode()
+
+
+def read_alignments(body: bytes, expected: int) -> list[Alignment]:
+    """Return the alignments of a 200 answer.
+
+    Raises:
+        ModelFailed: they are not those of `expected` texts.
+    """
+    try:
+        found = [_alignment(each) for each in json.loads(body)["alignments"]]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelFailed("the scorer's answer is no list of alignments") from error
+    if len(found) != expected:
+        raise ModelFailed(f"the scorer gave {len(found)} alignments for {expected} texts")
+    return found
+
+
+def _alignment(value: Any) -> Alignment:
+    matches = value["matches"]
+    return Alignment(
+        tokens=value["tokens"],
+        end=value["end"],
+        matches=None if matches is None else tuple(Match(**match) for match in matches),
+    )
+
+
+def write_figures(figures: Figures) -> bytes:
+    """Return the body of a 200 answer to `GET /_rerank/figures`."""
+    return json.dumps(dict(figures)).encode()
+
+
+def read_figures(body: bytes) -> Figures:
+    """Return the numbers of a 200 answer; what is no number is left out."""
+    document = _json_or_none(body)
+    return (
+        {key: float(value) for key, value in document.items() if _is_finite(value)}
+        if isinstance(document, dict)
+        else {}
+    )
 
 
 def write_facts(facts: ModelFacts) -> bytes:

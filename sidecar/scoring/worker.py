@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Final
 
 from sidecar import tasks
+from sidecar.scoring.alignments import Alignment
 from sidecar.scoring.base import ModelFacts
+from sidecar.scoring.figures import Figures
 from sidecar.scoring.remote import RemoteScorer
 from sidecar.scoring.splitting import Spans
 
@@ -85,6 +87,14 @@ class SupervisedScorer:
     async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
         """Return the passages of every text; see `Splitter.split`."""
         return await self._remote.split(texts, tokens=tokens, overlap=overlap)
+
+    async def alignments(self, query: str, texts: Sequence[str]) -> list[Alignment]:
+        """Return how each text is read; see `Aligner.alignments`."""
+        return await self._remote.alignments(query, texts)
+
+    async def figures(self) -> Figures:
+        """Return what the child counts; see `CountsWork.figures`."""
+        return await self._remote.figures()
 
     async def aclose(self) -> None:
         """End the child (SIGTERM, then SIGKILL) and waiting calls with it."""

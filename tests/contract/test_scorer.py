@@ -23,6 +23,7 @@ from sidecar.scoring.base import Scorer
 from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.remote import RemoteScorer
 from sidecar.scoring.scheduler import LocalScorer
+from sidecar.scoring.score_cache import ScoreCache
 from sidecar.scoring.scripted import parse
 from sidecar.scoring.worker import SupervisedScorer
 from tests import foreign_servers
@@ -148,6 +149,17 @@ async def test_a_deadline_that_has_passed_is_a_timeout(scorer: Scorer) -> None:
     """At once."""
     with pytest.raises(ScoringTimeout):
         await scorer.score("query", TEXTS, deadline=asyncio.get_running_loop().time() - 1)
+
+
+async def test_a_memory_in_front_changes_no_score(scorer: Scorer) -> None:
+    """Wherever it lives; a scorer that tells no revision of its model, or scores by position, is asked every time."""
+    cache = ScoreCache(10**6)
+    alone = await scorer.score("query", TEXTS)
+    await cache.of(scorer).score("query", TEXTS)
+    again = cache.of(scorer)
+    assert await again.score("query", TEXTS) == alone
+    is_remembered = scorer.describe().revision != "unknown" and not getattr(scorer, "whole_window", False)
+    assert again.hits == (len(TEXTS) if is_remembered else 0)
 
 
 async def test_closing_is_final(scorer: Scorer) -> None:

@@ -125,6 +125,35 @@ def test_policies_hold_what_was_given_and_no_more(written: Any) -> None:
     assert ["small"] == load(path).model_names()
 
 
+def test_a_pruning_model_gets_a_scorer_of_its_own(written: Any) -> None:
+    """By default or by policy, once for each name."""
+    path = written(
+        '[rerank]\nprune_model = "small"\nprune_keep = 30\n'
+        '[[policies]]\nindices = ["a*"]\nmodel = "large"\nprune_model = "small"\n'
+        '[[policies]]\nindices = ["b*"]\nprune_model = "tiny"\nprune_keep = 10\n'
+    )
+    settings = load(path)
+    assert ["small", "large", "tiny"] == settings.model_names()
+    options = settings.policy().options("b1")
+    assert ("tiny", 10) == (options.prune_model, options.prune_keep)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", False),
+        ("[rerank]\nscore_cache = true\n", True),
+        ('[[policies]]\nindices = ["a*"]\nscore_cache = true\n', True),
+        ('[rerank]\nscore_cache = false\n[[policies]]\nindices = ["a*"]\nwindow = 5\n', False),
+    ],
+)
+def test_there_is_a_memory_where_a_policy_wants_one(written: Any, text: str, expected: bool) -> None:
+    """And none otherwise."""
+    settings = load(written(text))
+    assert expected == settings.remembers_scores
+    assert (64 * 1024 * 1024, ()) == (settings.score_cache.max_bytes, settings.score_cache.tenant_headers)
+
+
 def test_the_engine_gets_its_credentials(written: Any, env: Any) -> None:
     """Out of the boxes that hide them."""
     path = written('[engine]\nusername = "u"\nca_certs = "/ca.pem"\nread_timeout = 3.5\n')

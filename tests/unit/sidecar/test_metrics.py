@@ -1,11 +1,19 @@
 """Search records as Prometheus metrics."""
 
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sidecar.errors import ScorerLost
 from sidecar.metrics import Metrics
 from sidecar.proxy.endpoints import EndpointRequest
+from sidecar.scoring.scheduler import LocalScorer
+from sidecar.scoring.score_cache import ScoreCache
 from sidecar.types import Operation, Outcome, SearchRecord
+from tests.unit.doubles import ScriptedScorer
+from tests.unit.sidecar.scoring.doubles import FakeModel
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
@@ -64,6 +72,89 @@ async def test_the_endpoint_exposes_them(metrics: Metrics) -> None:
     assert answer.content_type.startswith("text/plain")
     assert b'rerank_sidecar_build_info{version="1.2.3"} 1.0' in answer.body
     assert b"rerank_sidecar_rerank_ready 1.0" in answer.body
+
+
+class Counting:
+    """A scorer that has counted something, or cannot be asked."""
+
+    def __init__(self, figures: dict[str, float] | None) -> None:
+        """None: it cannot be asked."""
+        self._figures = figures
+
+    async def figures(self) -> dict[str, float]:
+        """Return the figures."""
+        if self._figures is None:
+            raise ScorerLost("gone")
+        return self._figures
+
+
+async def exposed(metrics: Metrics) -> str:
+    """Return what the endpoint says."""
+    answer = await metrics.endpoints()["GET", "/_rerank/metrics"](
+        EndpointRequest(method="GET", path="/_rerank/metrics", headers=(), body=b"")
+    )
+    return answer.body.decode()
+
+
+async def test_what_scorers_count_is_shown_by_their_names(metrics: Metrics) -> None:
+    """As it is when somebody asks; a scorer that cannot be asked, or does not count, is left out."""
+    figures = {"waiting_tokens": 12.0, "batches": 3.0, "token_cache_hits": 7.0, "of no interest": 1.0}
+    metrics.watch_scorer("main", Counting(figures))
+    metrics.watch_scorer("small", Counting(None))
+    metrics.watch_scorer("other", object())
+    assert 'rerank_sidecar_scorer_waiting_tokens{scorer="main"} 12.0' in await exposed(metrics)
+    figures["waiting_tokens"] = 5.0
+    text = await exposed(metrics)
+    assert 'rerank_sidecar_scorer_waiting_tokens{scorer="main"} 5.0' in text
+    assert 'rerank_sidecar_scorer_batches_total{scorer="main"} 3.0' in text
+    assert 'rerank_sidecar_scorer_token_cache_hits_total{scorer="main"} 7.0' in text
+    assert "small" not in text
+    assert "interest" not in text
+
+
+async def test_a_local_scorer_counts_what_is_shown() -> None:
+    """Every name that the scheduler counts by is one of ours, but for what changes too fast to be looked at."""
+    scorer = LocalScorer.loading(FakeModel)
+    try:
+        await scorer.loaded()
+        await scorer.score("q", ["a", "b"])
+        metrics = Metrics("1")
+        metrics.watch_scorer("main", scorer)
+        text = await exposed(metrics)
+        missing = {name for name in await scorer.figures() if f"rerank_sidecar_scorer_{name}" not in text}
+    finally:
+        await scorer.aclose()
+    assert missing == {"running_pairs"}
+    assert 'rerank_sidecar_scorer_scored_pairs_total{scorer="main"} 2.0' in text
+    assert 'rerank_sidecar_scorer_launched_calls_total{scorer="main"} 1.0' in text
+
+
+async def test_a_score_cache_is_shown(metrics: Metrics) -> None:
+    """Hits, misses and memory."""
+    cache = ScoreCache(10**6)
+    metrics.watch_score_cache(cache)
+    for _ in range(2):
+        await cache.of(ScriptedScorer()).score("q", ["a", "b"])
+    text = await exposed(metrics)
+    assert "rerank_sidecar_score_cache_hits_total 2.0" in text
+    assert "rerank_sidecar_score_cache_misses_total 2.0" in text
+    assert "rerank_sidecar_score_cache_entries 2.0" in text
+    assert "rerank_sidecar_score_cache_max_bytes 1e+06" in text
+
+
+def test_every_metric_is_documented(metrics: Metrics) -> None:
+    """And nothing else is."""
+    metrics.watch_score_cache(ScoreCache(10**6))
+    text = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    found = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in metrics.registry.collect()}
+    sections = zip(re.split(r"^Names begin with|Names begin with", text), ("", "scorer_", "score_cache_"), strict=True)
+    documented = {
+        name if name.startswith("rerank_sidecar_") else f"rerank_sidecar_{prefix}{name}"
+        for section, prefix in sections
+        for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert found == documented
 
 
 def test_two_programs_in_one_process_do_not_meet() -> None:

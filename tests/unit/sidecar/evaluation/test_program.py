@@ -186,3 +186,21 @@ async def test_figures_are_printed_though_a_file_cannot_be_written(
     with pytest.raises(ConfigError, match=r"report\.html: cannot be written"):
         await program.run(options(), request, lambda _: None)
     assert "first stage" in capsys.readouterr().out
+
+
+async def test_keeping_without_a_pruner_is_refused(tmp_path: Path) -> None:
+    """Before anything is loaded."""
+    with pytest.raises(ConfigError, match="--prune-model"):
+        await evaluated(tmp_path, EvaluationRequest(dataset="sample", keeps=(5,)))
+
+
+@pytest.mark.weights
+async def test_cascades_are_rows(tmp_path: Path) -> None:
+    """The least kept first, no cascade last; the file says who pruned."""
+    request = EvaluationRequest(dataset="sample", pruner="offline", keeps=(0, 10, 5), windows=(20,), limit=2)
+    found = await evaluated(tmp_path, request, options(**{"scorer.url": None, "model.name": "offline"}))
+    assert ["keep=5", "keep=10", "linear=0.9"] == [system["label"].split()[2] for system in found["systems"]]
+    assert [{"pruner": "offline", "keep": 5}, {"pruner": "offline", "keep": 10}, None] == [
+        system["cascade"] for system in found["systems"]
+    ]
+    assert [5, 10] == [system["scored_per_query"] for system in found["systems"][:2]]

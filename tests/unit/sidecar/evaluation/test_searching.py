@@ -146,3 +146,37 @@ def test_neither_deadline_nor_budget_nor_another_model() -> None:
         freed.on_failure,
     )
     assert (7, "{a}", 0.2) == (freed.window, freed.template, freed.min_score)
+
+
+async def test_a_cascade_is_a_system_like_any_other() -> None:
+    """What the pruner keeps is in the model's order, the rest in the pruner's; nobody is asked about a text twice."""
+    engine = AskedOnce(StoredRun("r", RUN, DOCUMENTS))
+    model, cheap = (
+        ScriptedScorer(SCORES),
+        ScriptedScorer({text: -score for text, score in SCORES.items()}, name="cheap"),
+    )
+    once, pruner = ScoredOnce(model), ScoredOnce(cheap)
+    systems = {
+        f"keep={keep}": System(engine, once, RerankOptions(), 10, FusionChoice(), pruner=pruner, keep=keep)
+        for keep in (2, 3)
+    }
+    systems["all"] = System(engine, once, RerankOptions(), 10, FusionChoice())
+    answers = await search_all(engine, systems, QUERIES, question("run", ("text",), None, 100), ("text",))
+    assert ["b", "a", "d", "c"] == answers.by_system["keep=2"].ids("q1")
+    assert ["d", "b", "a", "c"] == answers.by_system["keep=3"].ids("q1")
+    assert ["c", "d", "b", "a"] == answers.by_system["all"].ids("q1")
+    assert [2, 3, 4] == [answers.by_system[label].scored["q1"] for label in systems]
+    assert sorted(SCORES) == sorted(model.texts) == sorted(cheap.texts)
+    assert ["keep=2", "keep=3", ""] == [system.cascade for system in systems.values()]
+    assert [hit.model_score for hit in answers.by_system["keep=2"].hits["q1"]] == [1.0, 0.0, None, None]
+
+
+async def test_a_pruner_that_fails_ends_the_evaluation() -> None:
+    """A window that the first stage has pruned is not what was asked for."""
+    engine = AskedOnce(StoredRun("r", RUN, DOCUMENTS))
+    pruner = ScoredOnce(FailingScorer(ModelFailed("broken")))
+    system = System(
+        engine, ScoredOnce(ScriptedScorer(SCORES)), RerankOptions(), 10, FusionChoice(), pruner=pruner, keep=2
+    )
+    with pytest.raises(SearchFailed, match="pruner"):
+        await search_all(engine, {"s": system}, QUERIES, question("run", ("text",), None, 100), ("text",))

@@ -54,3 +54,22 @@ async def test_a_call_that_makes_no_sense_is_400() -> None:
     reply = await ScoringProtocol(parse("test:identity")).score(b"{}")
     assert reply.status == 400
     assert json.loads(reply.body)["error"]["type"] == "bad_request"
+
+
+class Counting(Unavailable):
+    """A scorer that counts, or cannot be asked."""
+
+    async def figures(self) -> dict[str, float]:
+        """Return a figure, or raise."""
+        if isinstance(self.error, SchedulerFull):
+            raise self.error
+        return {"batches": 3.0}
+
+
+async def test_figures_are_told() -> None:
+    """Those of a scorer that counts; none of another one."""
+    reply = await ScoringProtocol(Counting(ModelFailed("broken"))).figures()
+    assert (reply.status, wire.read_figures(reply.body)) == (200, {"batches": 3.0})
+    reply = await ScoringProtocol(parse("test:identity")).figures()
+    assert (reply.status, wire.read_figures(reply.body)) == (200, {})
+    assert (await ScoringProtocol(Counting(SchedulerFull("busy"))).figures()).status == 429

@@ -1,9 +1,12 @@
-"""A model and a scorer that do what the test says, when it says so."""
+"""A model that does what the test says, when it says so; and a clock that stands still until it does."""
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ParamSpec
 
 from sidecar.errors import ModelFailed
 from sidecar.scoring.base import ModelFacts, TokenPair
@@ -53,6 +56,68 @@ class FakeModel:
         self._gate.release(forwards)
 
 
+class PreparingModel(FakeModel):
+    """The same with batches that the host prepares; `prepared` notes the slot and the texts of each."""
+
+    def __init__(self, *, is_gated: bool = False) -> None:
+        """Remember what is asked."""
+        super().__init__(is_gated=is_gated)
+        self.prepared: list[tuple[int, list[str]]] = []
+        self.has_prepared = threading.Semaphore(0)
+        self.prepare_error: Exception | None = None
+
+    def prepare(self, pairs: Sequence[TokenPair], *, slot: int) -> tuple[TokenPair, ...]:
+        """Note the batch."""
+        self.prepared.append((slot, ["".join(map(chr, pair.text_ids)) for pair in pairs]))
+        self.has_prepared.release()
+        if self.prepare_error is not None:
+            raise self.prepare_error
+        return tuple(pairs)
+
+    def run(self, batch: tuple[TokenPair, ...]) -> list[float]:
+        """Do as `forward` does with a batch of ours, and with nothing else."""
+        assert isinstance(batch, tuple)
+        return self.forward(batch)
+
+
 def scores_of(pairs: Sequence[TokenPair]) -> list[float]:
     """Return the code of every text's first letter."""
     return [float(pair.text_ids[0]) if pair.text_ids else 0.0 for pair in pairs]
+
+
+P = ParamSpec("P")
+
+
+class FakeClock(asyncio.SelectorEventLoop):
+    """An event loop whose time stands still until the test moves it on."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        """Return the time that the test says it is."""
+        return self.now
+
+
+def on_fake_clock(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test on a loop with a fake clock."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=FakeClock) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
+
+
+async def advance(seconds: float) -> None:
+    """Move the fake clock on, and let everything happen that is due then."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, FakeClock)
+    loop.now += seconds
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def a_moment() -> None:
+    """Wait a millisecond of real time, whatever the clock says."""
+    await asyncio.to_thread(threading.Event().wait, 0.001)

@@ -16,7 +16,7 @@ NOW = 100.0
 
 @st.composite
 def waiting_work(draw: st.DrawFn) -> list[Waiting]:
-    """Return requests of up to a hundred pairs; some begun, late or cancelled."""
+    """Return requests of up to a hundred pairs; some begun, some late."""
     requests = []
     for arrival in range(draw(st.integers(0, 6))):
         tokens = draw(st.lists(st.integers(3, 512), max_size=100))
@@ -26,7 +26,6 @@ def waiting_work(draw: st.DrawFn) -> list[Waiting]:
                 tokens=tokens,
                 first=draw(st.integers(0, len(tokens))),
                 deadline=draw(st.sampled_from((NOW - 1, NOW, NOW + 1, NOW + 2, math.inf))),
-                is_cancelled=draw(st.booleans()),
                 joined=draw(st.integers(0, 3)),
             )
         )
@@ -35,7 +34,7 @@ def waiting_work(draw: st.DrawFn) -> list[Waiting]:
 
 def is_alive(request: Waiting) -> bool:
     """Whether anybody still wants the request's scores."""
-    return not request.is_cancelled and request.deadline > NOW
+    return request.deadline > NOW
 
 
 def drain(waiting: Sequence[Waiting], budget: int) -> list[tuple[Slice, ...]]:
@@ -73,8 +72,8 @@ def test_a_batch_stays_within_budget_unless_one_pair_exceeds_it(waiting: list[Wa
 
 
 @given(waiting_work(), st.integers(1, 4000))
-def test_dead_work_is_never_launched(waiting: list[Waiting], budget: int) -> None:
-    """Cancelled requests and those whose deadline is now or past are left out."""
+def test_late_work_is_never_launched(waiting: list[Waiting], budget: int) -> None:
+    """Requests whose deadline is now or past are left out."""
     launched = {piece.arrival for batch in drain(waiting, budget) for piece in batch}
     assert launched <= {request.arrival for request in waiting if is_alive(request)}
 
@@ -91,6 +90,20 @@ def test_the_most_urgent_pair_is_in_the_next_batch(waiting: list[Waiting], budge
         assert batch == ()
 
 
+@given(waiting_work(), st.integers(1, 4000))
+def test_nothing_is_held_back(waiting: list[Waiting], budget: int) -> None:
+    """What a batch leaves behind would not have fitted: the next pair in order costs more than there was left."""
+    requests = {request.arrival: request for request in waiting}
+    batch = choose(waiting, budget=budget, now=NOW)
+    for piece in batch:
+        requests[piece.arrival] = replace(requests[piece.arrival], first=piece.stop)
+    left = [request for request in requests.values() if is_alive(request) and request.first < len(request.tokens)]
+    if left:
+        cost = sum(sum(requests[piece.arrival].tokens[piece.start : piece.stop]) for piece in batch)
+        following = min(left, key=lambda request: request.priority(request.first))
+        assert cost + following.tokens[following.first] > budget
+
+
 def test_the_earlier_deadline_goes_first() -> None:
     """Arrival does not matter when deadlines differ."""
     late = Waiting(arrival=1, tokens=[10] * 4, deadline=NOW + 9)
@@ -98,7 +111,7 @@ def test_the_earlier_deadline_goes_first() -> None:
     assert choose([late, soon], budget=60, now=NOW) == (Slice(2, 0, 4), Slice(1, 0, 2))
 
 
-def test_equal_deadlines_take_turns() -> None:
+def test_requests_without_a_deadline_take_turns() -> None:
     """A large request places one turn, then the small one, then the large one again."""
     large = Waiting(arrival=1, tokens=[1] * (3 * TURN_PAIRS))
     small = Waiting(arrival=2, tokens=[1] * 5)
@@ -108,7 +121,9 @@ def test_equal_deadlines_take_turns() -> None:
 
 
 def test_chunks_of_one_search_finish_one_after_the_other() -> None:
-    """Pieces smaller than a turn with one deadline are served in order of arrival, so that a prefix is complete."""
+    """Calls with one deadline are served in order of arrival, however large, so that a prefix is complete."""
+    large = [Waiting(arrival=number, tokens=[1] * 100, deadline=NOW + 1) for number in range(3)]
+    assert choose(large, budget=150, now=NOW) == (Slice(0, 0, 100), Slice(1, 0, 50))
     chunks = [Waiting(arrival=number, tokens=[10] * 16, deadline=NOW + 1) for number in range(4)]
     batches = drain(chunks, 200)
     assert [piece for batch in batches for piece in batch] == [

@@ -49,6 +49,28 @@ async def test_a_cancelled_result_is_dropped(thread: DeviceThread) -> None:
     assert await thread.run(lambda: "next") == "next"
 
 
+async def test_work_that_has_not_begun_can_be_taken_back(thread: DeviceThread) -> None:
+    """Then it never runs; work that has begun goes on."""
+    has_begun, release = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def hold() -> str:
+        has_begun.set()
+        release.wait(10)
+        return "held"
+
+    held, waiting = thread.submit(hold), thread.submit(lambda: done.append("waiting"))
+    assert await asyncio.to_thread(has_begun.wait, 10)
+    assert waiting.take_back()
+    assert waiting.future.cancelled()
+    assert not waiting.take_back()
+    assert not held.take_back()
+    release.set()
+    assert await held.future == "held"
+    assert await thread.run(lambda: "next") == "next"
+    assert done == []
+
+
 def test_a_result_after_the_loop_has_closed_is_dropped() -> None:
     """The program is ending; the thread must not complain."""
     release, ended = threading.Event(), threading.Event()

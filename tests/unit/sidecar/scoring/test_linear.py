@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sidecar.scoring import linear
-from sidecar.scoring.linear import make_linear, plain, prepacked
+from sidecar.scoring.linear import Plain, Prepacked, make_linear
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +25,35 @@ def tensors() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     )
 
 
+def prepacked(weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False) -> Prepacked:
+    """Return oneDNN's product, where there is one."""
+    try:
+        ours = Prepacked(weight, bias, gelu=gelu)
+        ours(torch.zeros(1, weight.shape[1]))
+    except (AttributeError, RuntimeError, NotImplementedError) as error:
+        pytest.skip(f"not in this torch on this CPU: {error}")
+    return ours
+
+
 @pytest.mark.parametrize("gelu", [False, True])
 def test_both_ways_give_the_same(gelu: bool) -> None:
     """With the exact GELU, not its approximation."""
     x, weight, bias = tensors()
-    try:
-        ours = prepacked(weight, bias, gelu=gelu)
-    except (AttributeError, RuntimeError, NotImplementedError) as error:
-        pytest.skip(f"not in this torch on this CPU: {error}")
     with torch.inference_mode():
-        assert torch.allclose(ours(x), plain(weight, bias, gelu=gelu)(x), atol=1e-4)
+        ours, theirs = prepacked(weight, bias, gelu=gelu)(x), Plain(weight, bias, gelu=gelu)(x)
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_both_ways_add_the_residual() -> None:
+    """And leave it, and x, as they were."""
+    x, weight, bias = tensors()
+    residual = torch.randn(7, 96, generator=torch.Generator().manual_seed(1))
+    before = residual.clone()
+    with torch.inference_mode():
+        expected = x @ weight.T + bias + residual
+        for layer in (Plain(weight, bias), prepacked(weight, bias)):
+            assert torch.allclose(layer.add(x, residual), expected, atol=1e-4)
+            assert torch.equal(residual, before)
 
 
 def test_gelu_is_exact() -> None:
@@ -54,13 +73,36 @@ def test_a_torch_without_prepacked_products_uses_its_own(
     def missing(weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False) -> linear.Linear:
         raise error("no such operator")
 
-    monkeypatch.setattr(linear, "prepacked", missing)
-    x, weight, bias = tensors()
-    assert torch.equal(make_linear(weight, bias)(x), plain(weight, bias)(x))
+    monkeypatch.setattr(linear, "Prepacked", missing)
+    _, weight, bias = tensors()
+    assert isinstance(make_linear(weight, bias), Plain)
 
 
-def test_prepacked_products_with_other_numbers_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fast and wrong is wrong."""
-    monkeypatch.setattr(linear, "prepacked", lambda weight, bias, gelu: lambda x: torch.zeros(len(x), len(weight)))
-    x, weight, bias = tensors()
-    assert torch.equal(make_linear(weight, bias)(x), plain(weight, bias)(x))
+@pytest.mark.parametrize("is_wrong", [{"product"}, {"sum"}])
+def test_prepacked_products_with_other_numbers_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, is_wrong: set[str]
+) -> None:
+    """Fast and wrong is wrong, in either of its two uses."""
+
+    class Wrong(Plain):
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            return super().__call__(x) * (0 if "product" in is_wrong else 1)
+
+        def add(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+            return super().add(x, residual) * (0 if "sum" in is_wrong else 1)
+
+    monkeypatch.setattr(linear, "Prepacked", Wrong)
+    monkeypatch.setattr(linear, "is_faster", lambda new, old, by: False)
+    _, weight, bias = tensors()
+    assert type(make_linear(weight, bias)) is Plain
+
+
+@pytest.mark.parametrize(("is_plain_faster", "kind"), [(True, Plain), (False, Prepacked)])
+def test_the_clearly_faster_way_is_used(
+    monkeypatch: pytest.MonkeyPatch, is_plain_faster: bool, kind: type[linear.Linear]
+) -> None:
+    """In doubt the prepacked one, which spares a pass."""
+    monkeypatch.setattr(linear, "is_faster", lambda new, old, by: is_plain_faster)
+    _, weight, bias = tensors()
+    prepacked(weight, bias)
+    assert type(make_linear(weight, bias)) is kind

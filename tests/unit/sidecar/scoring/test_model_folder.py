@@ -112,15 +112,19 @@ def test_shards_are_all_or_nothing(tmp_path: Path) -> None:
     assert [file.name for file in model.weights()] == ["model-1.safetensors", "model-2.safetensors"]
 
 
-def test_the_digest_changes_with_the_weights_only(tmp_path: Path) -> None:
-    """Two replicas agree when their digests do."""
+def test_the_digest_changes_with_what_changes_scores(tmp_path: Path) -> None:
+    """Weights, configuration, tokenizer; not what people read. Two replicas agree when their digests do."""
     model = folder(tmp_path, config={})
     (tmp_path / "model.safetensors").write_bytes(b"one")
     first = model.digest()
     (tmp_path / "README.md").write_text("changed")
     assert model.digest() == first
-    (tmp_path / "model.safetensors").write_bytes(b"two")
-    assert model.digest() != first
+    digests = {first}
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "1_Pooling/config.json", "vocab.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("changed")
+        digests.add(model.digest())
+    assert len(digests) == 6
 
 
 def test_a_folder_without_config_is_no_model(tmp_path: Path) -> None:

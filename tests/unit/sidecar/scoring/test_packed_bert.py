@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sidecar.errors import ModelFailed
-from sidecar.scoring import packed_bert
+from sidecar.scoring import linear
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.model_folder import ModelFolder
-from sidecar.scoring.packed_bert import BertShape, PackedBert, batches, is_supported, pack, read_weights, split
+from sidecar.scoring.packed_bert import BertShape, PackedBert, is_supported
+from sidecar.scoring.packing import pack, split
+from sidecar.scoring.weights import read_weights
 from tests import tiny_models
 
 CPU = Placement("cpu", "fp32")
@@ -79,42 +79,17 @@ def test_both_kinds_of_products_give_the_same(
     folder: ModelFolder, texts: list[list[int]], monkeypatch: pytest.MonkeyPatch, is_prepacked: bool
 ) -> None:
     """oneDNN's prepacked products where this torch has them, and torch's own."""
-    from sidecar.scoring import linear
-
-    def make(weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False) -> linear.Linear:
+    if is_prepacked:
         try:
-            return (linear.prepacked if is_prepacked else linear.plain)(weight, bias, gelu=gelu)
+            linear.Prepacked(torch.zeros(8, 8), torch.zeros(8))(torch.zeros(1, 8))
         except (AttributeError, RuntimeError, NotImplementedError) as error:
             pytest.skip(f"not in this torch on this CPU: {error}")
-
-    monkeypatch.setattr(packed_bert, "make_linear", make)
+    monkeypatch.setattr(linear, "_is_prepacked_better", lambda shape, dtype, gelu: is_prepacked)
     packed = pack(texts, types_of(texts))
     with torch.inference_mode():
         states = split(trunk(folder).states(packed), packed)
     for ours, theirs in zip(states, expected_states(folder.path, texts), strict=True):
         assert torch.allclose(ours, theirs, atol=TOLERANCE)
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=8))
-def test_padded_attention_equals_attention_by_length(lengths: list[int]) -> None:
-    """The way of the GPU and the way of the CPU are the same function."""
-    generator = torch.Generator().manual_seed(sum(lengths))
-    q, k, v = (torch.randn(sum(lengths), 2, 4, generator=generator) for _ in range(3))
-    by_length = packed_bert._attend_by_length(q, k, v, lengths)
-    assert torch.allclose(packed_bert._attend_padded(q, k, v, lengths), by_length, atol=1e-5)
-    once, padded_once = packed_bert._attend_once_by_length, packed_bert._attend_once_padded
-    q = q[: len(lengths)]
-    assert torch.allclose(padded_once(q, k, v, lengths), once(q, k, v, lengths), atol=1e-5)
-
-
-@given(st.lists(st.integers(1, 600), max_size=50), st.integers(1, 2000))
-def test_batches_hold_every_text_once_within_budget(lengths: list[int], budget: int) -> None:
-    """Only a single text may exceed the budget; equal lengths are neighbours."""
-    found = list(batches(lengths, budget=budget))
-    assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
-    assert all(sum(lengths[place] for place in batch) <= budget or len(batch) == 1 for batch in found)
-    order = [lengths[place] for batch in found for place in batch]
-    assert order == sorted(lengths)
 
 
 @pytest.mark.parametrize(
@@ -138,11 +113,3 @@ def test_missing_weights_are_named(folder: ModelFolder) -> None:
     del weights["encoder.layer.1.output.dense.bias"]
     with pytest.raises(ModelFailed, match=r"the weights lack encoder\.layer\.1\.output\.dense\.bias"):
         PackedBert(weights, BertShape.read(folder.config), CPU)
-
-
-@pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
-def test_damaged_weights_are_refused_in_words(tmp_path: Path, content: bytes) -> None:
-    """The message names the file."""
-    (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(ModelFailed, match=r"model\.safetensors cannot be read"):
-        read_weights([tmp_path / "model.safetensors"])

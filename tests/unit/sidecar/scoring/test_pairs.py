@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
+from tokenizers.models import WordLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sidecar.errors import ModelFailed
@@ -134,6 +136,37 @@ def test_a_very_long_text_of_few_tokens_is_tokenised_whole() -> None:
     tokenizer = tiny_models.word_piece()
     (pair,) = PairTokenizer.joint(tokenizer, probe(tokenizer), max_length=64).pairs("q", [" " * 100_000 + "a b"])
     assert len(pair.text_ids) == 2
+
+
+def test_texts_are_remembered_whatever_the_query() -> None:
+    """A short query leaves a text more room than a long one; both find it in memory."""
+    tokenizer = tiny_models.word_piece()
+    template = probe(tokenizer)
+    ours = PairTokenizer.joint(tokenizer, template, max_length=32)
+    text = " ".join(tiny_models.WORDS[:50])
+    for query in ("a", "a b c d e f", "", "a"):
+        fresh = PairTokenizer.joint(tokenizer, template, max_length=32)
+        fresh.remember(0)
+        (pair,), (expected,) = ours.pairs(query, [text]), fresh.pairs(query, [text])
+        assert list(pair.text_ids) == list(expected.text_ids)
+        assert len(template.ids(pair)) == 32
+    statistics = ours.cache_statistics
+    assert (statistics.hits, statistics.misses, statistics.entries) == (3, 1, 1)
+
+
+def test_ids_take_two_bytes_where_the_vocabulary_allows_it() -> None:
+    """XLM-R's 250,000 pieces need four."""
+    small = tiny_models.word_piece()
+    large = Tokenizer(WordLevel({"a": 0, "b": 70_000, "[UNK]": 1}, unk_token="[UNK]"))
+    for tokenizer, bytes_per_id, ids in (
+        (small, 2, small.encode("b", add_special_tokens=False).ids),
+        (large, 4, [70_000]),
+    ):
+        pairs = PairTokenizer(tokenizer, query_tokens=8, text_tokens=8, total_tokens=16)
+        (pair,) = pairs.pairs("a", ["b"])
+        assert isinstance(pair.text_ids, array)
+        assert pair.text_ids.itemsize == bytes_per_id
+        assert list(pair.text_ids) == ids
 
 
 def test_a_saved_padding_and_truncation_are_switched_off(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from sidecar.errors import ModelFailed, RerankUnavailable, SchedulerFull, ScoringTimeout
+from sidecar.errors import ModelFailed, RerankUnavailable, SchedulerFull, ScorerStarting, ScoringTimeout
 from sidecar.scoring.base import ModelFacts
-from sidecar.scoring.prefix import score_prefix
+from sidecar.scoring.prefix import CHUNK_PAIRS, MAX_CHUNK_PAIRS, score_prefix
 from tests.unit.sidecar.scoring.doubles import FACTS
 
 
@@ -20,12 +21,15 @@ class PlayedScorer:
     def __init__(self, *script: float | Exception) -> None:
         """After the script, calls are answered at once."""
         self.script = list(script)
+        self.facts: ModelFacts | None = FACTS
         self.calls: list[list[str]] = []
         self.cancelled = 0
 
     def describe(self) -> ModelFacts:
         """Return the facts."""
-        return FACTS
+        if self.facts is None:
+            raise ScorerStarting("not yet")
+        return self.facts
 
     async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
         """Do what the script says and return the texts as numbers."""
@@ -57,6 +61,25 @@ async def test_all_chunks_are_scored_in_order() -> None:
     scorer = PlayedScorer(0.005, 0.002)
     assert await score_prefix(scorer, "q", TEXTS, deadline=None, chunk=4) == list(range(10))
     assert scorer.calls == [TEXTS[:4], TEXTS[4:8], TEXTS[8:]]
+
+
+@pytest.mark.parametrize(
+    ("facts", "size"),
+    [
+        (None, CHUNK_PAIRS),
+        (FACTS, CHUNK_PAIRS),
+        (replace(FACTS, tokens_per_second=15_000.0), CHUNK_PAIRS),
+        (replace(FACTS, tokens_per_second=100_000.0), 20),
+        (replace(FACTS, tokens_per_second=10_000_000.0), MAX_CHUNK_PAIRS),
+    ],
+)
+async def test_a_fast_device_gets_larger_calls(facts: ModelFacts | None, size: int) -> None:
+    """As many texts as it scores in 20 ms, so that a call is not all overhead; few where nobody knows its speed."""
+    scorer = PlayedScorer()
+    scorer.facts = facts
+    await score_prefix(scorer, "q", ["1"] * 200, deadline=None)
+    assert size == len(scorer.calls[0])
+    assert 200 == sum(map(len, scorer.calls))
 
 
 async def test_no_texts_have_no_scores() -> None:

@@ -111,3 +111,11 @@ def test_an_error_in_other_words_is_a_lost_scorer() -> None:
     error = wire.read_error(502, b"<html>Bad gateway</html>")
     assert isinstance(error, ScorerLost)
     assert "502: <html>Bad gateway" in str(error)
+
+
+def test_figures_survive_the_way() -> None:
+    """What is no number is left out, and what is no object has none."""
+    assert wire.read_figures(wire.write_figures({"a": 1.0, "b": 2.5})) == {"a": 1.0, "b": 2.5}
+    assert wire.read_figures(b'{"a": 1, "b": "x", "c": null, "d": NaN, "e": true}') == {"a": 1.0}
+    assert wire.read_figures(b"[1]") == {}
+    assert wire.read_figures(b"no JSON") == {}

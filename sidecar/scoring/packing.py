@@ -1,0 +1,103 @@
+"""Texts as one run of tokens: they lie one after the other in one array, without padding.
+
+Laws: texts keep their order; ids, positions and token types are made in a few operations on whole arrays, never token
+by token. Knows no model and no attention.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Ids = Sequence[int]
+"""Token ids of one text: an array.array, which is packed fastest, or any other sequence."""
+
+Numbers = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Packed:
+    """Texts as one run of tokens, in their order."""
+
+    ids: torch.Tensor  # (tokens,), int32
+    positions: torch.Tensor  # (tokens,), int32
+    types: torch.Tensor  # (tokens,), int32
+    lengths: tuple[int, ...]  # tokens of every text
+
+    @cached_property
+    def firsts(self) -> torch.Tensor:
+        """The place of every text's first token, on the tokens' device. (texts,)"""
+        return torch.from_numpy(starts(self.lengths)).to(self.ids.device)
+
+
+def pack(ids: Sequence[Ids], types: Sequence[Ids] | None = None, *, device: str = "cpu") -> Packed:
+    """Lay texts behind each other. `types` are token types, aligned with `ids`; None = all 0."""
+    lengths = tuple(map(len, ids))
+    flat = joined(ids)
+    return _packed(flat, np.zeros_like(flat) if types is None else joined(types), lengths, device)
+
+
+def pack_parts(parts: Sequence[Ids], count: int, types: Sequence[int], *, device: str = "cpu") -> Packed:
+    """Lay texts behind each other that come as `count` parts each: `parts` are those of the first text, then the next.
+
+    `types` are the token types of the parts.
+    """
+    sizes = np.fromiter(map(len, parts), dtype=np.int32, count=len(parts))  # (texts * count,)
+    kinds = np.repeat(np.tile(np.array(types, dtype=np.int32), len(parts) // count), sizes)
+    lengths = sizes.reshape(-1, count).sum(1)  # (texts,)
+    return _packed(joined(parts), kinds, tuple(lengths.tolist()), device)
+
+
+def split(rows: torch.Tensor, texts: Packed) -> tuple[torch.Tensor, ...]:
+    """Return every text's own rows of (tokens, …), as views in order."""
+    return torch.split(rows, list(texts.lengths))
+
+
+def batches(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:
+    """Yield the places of the texts, shortest first, in batches of at most `budget` tokens (or one text).
+
+    Sorted, so that texts of like length, whose attention is one operation, lie together.
+    """
+    batch: list[int] = []
+    tokens = 0
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and tokens + lengths[place] > budget:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(place)
+        tokens += lengths[place]
+    if batch:
+        yield batch
+
+
+def joined(rows: Sequence[Ids]) -> Numbers:
+    """Return the numbers of all rows, one row after the other."""
+    kinds = {row.typecode for row in rows if isinstance(row, array)}
+    if len(kinds) != 1:
+        return np.array([number for row in rows for number in row], dtype=np.int32)
+    kind = kinds.pop()
+    buffers = [row if isinstance(row, array) else array(kind, row) for row in rows]
+    return np.frombuffer(b"".join(buffers), dtype=kind).astype(np.int32)
+
+
+def starts(lengths: Sequence[int]) -> NDArray[np.int64]:
+    """Return where every text begins. (texts,)"""
+    sizes = np.array(lengths, dtype=np.int64)
+    begins: NDArray[np.int64] = np.cumsum(sizes) - sizes
+    return begins
+
+
+def _packed(ids: Numbers, types: Numbers, lengths: tuple[int, ...], device: str) -> Packed:
+    positions = np.arange(len(ids), dtype=np.int32) - np.repeat(starts(lengths), lengths).astype(np.int32)
+    return Packed(
+        ids=torch.from_numpy(ids).to(device, non_blocking=True),
+        positions=torch.from_numpy(positions).to(device, non_blocking=True),
+        types=torch.from_numpy(types).to(device, non_blocking=True),
+        lengths=lengths,
+    )

@@ -1,0 +1,69 @@
+"""Texts end to end: their tokens in order, their positions from zero, their types from their parts."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.scoring.packing import batches, joined, pack, pack_parts, split
+
+TEXTS = [[5, 6, 7], [8], [9, 10]]
+
+
+def test_tokens_keep_their_order_and_positions_begin_anew() -> None:
+    """Types are those of each token."""
+    packed = pack(TEXTS, [[0, 0, 1], [1], [0, 1]])
+    assert packed.ids.tolist() == [5, 6, 7, 8, 9, 10]
+    assert packed.positions.tolist() == [0, 1, 2, 0, 0, 1]
+    assert packed.types.tolist() == [0, 0, 1, 1, 0, 1]
+    assert packed.lengths == (3, 1, 2)
+    assert packed.firsts.tolist() == [0, 3, 4]
+    assert [rows.tolist() for rows in split(packed.ids, packed)] == TEXTS
+
+
+def test_types_are_zero_unless_given() -> None:
+    """A single text has one type."""
+    assert pack(TEXTS).types.tolist() == [0] * 6
+
+
+def test_parts_are_joined_to_texts() -> None:
+    """Each part has its type; a part may be empty."""
+    packed = pack_parts([(2, 7, 3), (8, 9), (3,), (2, 7, 3), (), (3,)], 3, (0, 1, 1))
+    assert packed.ids.tolist() == [2, 7, 3, 8, 9, 3, 2, 7, 3, 3]
+    assert packed.types.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 1]
+    assert packed.positions.tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3]
+    assert packed.lengths == (6, 4)
+
+
+@pytest.mark.parametrize("kinds", ["HHH", "iii", "HiH", "tiH", "ttt"])
+def test_any_kind_of_row_is_joined(kinds: str) -> None:
+    """Two bytes a token, four, a tuple, and all of them mixed."""
+    rows = [tuple(row) if kind == "t" else array(kind, row) for kind, row in zip(kinds, TEXTS, strict=True)]
+    assert joined(rows).tolist() == [5, 6, 7, 8, 9, 10]
+
+
+def test_nothing_is_packed_to_nothing() -> None:
+    """No texts, no tokens."""
+    packed = pack([])
+    assert (len(packed.ids), packed.lengths) == (0, ())
+
+
+def test_what_is_packed_can_be_changed() -> None:
+    """It is a copy: the rows, which a cache may own, are not touched."""
+    row = array("H", [1, 2])
+    packed = pack([row])
+    packed.ids.add_(1)
+    assert row.tolist() == [1, 2]
+
+
+@given(st.lists(st.integers(1, 600), max_size=50), st.integers(1, 2000))
+def test_batches_hold_every_text_once_within_budget(lengths: list[int], budget: int) -> None:
+    """Only a single text may exceed the budget; like lengths are neighbours."""
+    found = list(batches(lengths, budget=budget))
+    assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
+    assert all(sum(lengths[place] for place in batch) <= budget or len(batch) == 1 for batch in found)
+    order = [lengths[place] for batch in found for place in batch]
+    assert order == sorted(lengths)
