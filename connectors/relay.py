@@ -33,6 +33,7 @@ from connectors.base import (
     without_headers,
 )
 from connectors.errors import AnswerTooLarge, EngineError, EngineTimeout, EngineUnavailable
+from connectors.header_bytes import keep_header_bytes
 
 if TYPE_CHECKING:
     from elastic_transport import NodeConfig, NodePool
@@ -258,6 +259,7 @@ class Relay:
 
 
 def _open_session(options: EngineOptions) -> aiohttp.ClientSession:
+    keep_header_bytes()
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(_note_connected)
     trace.on_connection_reuseconn.append(_note_reused)

@@ -60,10 +60,15 @@ class Answer:
         return find_member(self.hits_members, "max_score")
 
     @property
+    def shards(self) -> JsonObject:
+        """What the answer says about shards; empty where it says nothing."""
+        member = find_member(self.members, "_shards")
+        return member.value if member is not None and isinstance(member.value, dict) else {}
+
+    @property
     def has_failures(self) -> bool:
         """Whether some shard failed or the search ran into its time limit."""
-        shards = find_member(self.members, "_shards")
-        failed = shards.value.get("failed") if shards is not None and isinstance(shards.value, dict) else 0
+        failed = self.shards.get("failed")
         timed_out = find_member(self.members, "timed_out")
         return bool(failed) or (timed_out is not None and timed_out.value is True)
 

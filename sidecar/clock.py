@@ -12,6 +12,8 @@ class Clock:
         """Start."""
         self._start = time.monotonic()
         self.first_stage: float | None = None
+        self.explaining = 0.0
+        """Seconds that an explanation took, which are not the second stage's."""
 
     def first_stage_is_complete(self) -> None:
         """Note the duration of the first stage; from now on it is the second's."""
@@ -20,4 +22,6 @@ class Clock:
     @property
     def second_stage(self) -> float | None:
         """Seconds since the first stage was complete, None while it is not."""
-        return None if self.first_stage is None else time.monotonic() - self._start - self.first_stage
+        if self.first_stage is None:
+            return None
+        return time.monotonic() - self._start - self.first_stage - self.explaining

@@ -7,7 +7,7 @@ search is refused, fails on a shard, or times out, the caller's own is sent once
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -40,6 +40,8 @@ class FirstStage:
     extra_fields: tuple[str, ...]
     #: the hits have nothing but their text: the page is still to be fetched
     is_slim: bool = False
+    #: the hits with text that was asked for apart, None where `answer` has it all
+    hits_with_text: tuple[Hit, ...] | None = None
     #: sends one more search in this one's place
     ask: Ask
 
@@ -49,17 +51,23 @@ class FirstStage:
 
         Elasticsearch does so with a filtered `_source` and with `fields`, when more fields are asked for.
         """
-        return bool(self.extra_fields) and (bool(self.plan.own_fields) or self.plan.has_filtered_source)
+        is_widened = bool(self.extra_fields) or self.plan.filter_path is not None
+        return is_widened and (bool(self.plan.own_fields) or self.plan.has_filtered_source)
+
+    @property
+    def may_lack_text(self) -> bool:
+        """Whether there are hits whose text counts."""
+        return not self.plan.is_beyond_window and bool(self.answer.hits)
 
     @property
     def can_ask_for_text(self) -> bool:
-        """Whether text that is missing may still be had by asking for it."""
-        return not self.is_slim and not self.plan.is_beyond_window and bool(self.answer.hits)
+        """Whether text that is missing was not asked for."""
+        return not self.is_slim and self.may_lack_text
 
     @property
-    def hits(self) -> list[Hit]:
+    def hits(self) -> Sequence[Hit]:
         """The hits with parsed values, in first-stage order."""
-        return [hit.hit for hit in self.answer.hits]
+        return self.hits_with_text or [hit.hit for hit in self.answer.hits]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +83,19 @@ class Unusable:
 class Exchange(Protocol):
     """Sends searches, by their index in the request, and puts the answer for the caller together."""
 
-    async def ask(self, calls: Mapping[int, SearchCall | None]) -> dict[int, Reply]:
-        """Send these searches. Raises EngineError without an answer, WholeAnswer when it is not one of searches."""
+    async def ask(self, calls: Mapping[int, SearchCall | None], *, is_aside: bool = False) -> dict[int, Reply]:
+        """Send these searches; what `is_aside` leaves no trace in the caller's answer.
+
+        Raises EngineError without an answer, WholeAnswer when it is not one of searches.
+        """
         ...
 
     def answer(self, replies: Mapping[int, Reply]) -> SearchResponse:
         """Return the answer with these replies in place of the engine's."""
+        ...
+
+    def first_status(self, index: int) -> int:
+        """Return the status that the engine gave a search when all were sent."""
         ...
 
 
@@ -102,20 +117,29 @@ class OneSearch:
         self._request = request
         self._original = original
         self._response = SearchResponse(status=0)
+        self._first_status = 0
 
-    async def ask(self, calls: Mapping[int, SearchCall | None]) -> dict[int, Reply]:
+    async def ask(self, calls: Mapping[int, SearchCall | None], *, is_aside: bool = False) -> dict[int, Reply]:
         """Send the one search; an answer that is not JSON is WholeAnswer."""
         call = calls[0]
         assert call is not None
         request = search_call.write(call, original=self._original, request=self._request)
-        self._response = await self._engine.search(request)
-        return {0: Reply(self._response.status, _text(self._response))}
+        response = await self._engine.search(request)
+        if not is_aside:
+            self._response = response
+            self._first_status = self._first_status or response.status
+        return {0: Reply(response.status, _text(response))}
 
     def answer(self, replies: Mapping[int, Reply]) -> SearchResponse:
-        """Return the latest answer with another status and text."""
+        """Return the latest answer that was not asked for aside, with another status and text."""
         reply = replies[0]
         reason = self._response.reason if reply.status == self._response.status else ""
         return replace(self._response.with_content(reply.text.encode()), status=reply.status, reason=reason)
+
+    def first_status(self, index: int) -> int:
+        """Return the status of the first answer."""
+        assert index == 0
+        return self._first_status
 
 
 class ManySearches:
@@ -130,8 +154,9 @@ class ManySearches:
         self._spans: list[answer.Item] = []
         self._text = ""
 
-    async def ask(self, calls: Mapping[int, SearchCall | None]) -> dict[int, Reply]:
-        """Send these items in one `_msearch`, in their order."""
+    async def ask(self, calls: Mapping[int, SearchCall | None], *, is_aside: bool = False) -> dict[int, Reply]:
+        """Send these items in one `_msearch`, in their order; the first answer is the caller's in any case."""
+        del is_aside
         response = await self._engine.msearch(multi_search.write(self._request, self._items, calls))
         text = _text(response)
         try:
@@ -152,6 +177,10 @@ class ManySearches:
         edits = [Edit(self._spans[index].start, self._spans[index].end, reply.text) for index, reply in replies.items()]
         return self._response.with_content(json_bytes.splice(self._text, edits).encode()) if edits else self._response
 
+    def first_status(self, index: int) -> int:
+        """Return the status of an item of the first answer."""
+        return self._spans[index].status
+
 
 async def run(
     plans: Mapping[int, Plan],
@@ -166,7 +195,7 @@ async def run(
     """
     fields = {index: await text_fields.resolve(plan) for index, plan in plans.items()}
     extra = {index: text_fields.to_ask_for(plan, fields[index]) for index, plan in plans.items()}
-    slim = {index for index, plan in plans.items() if weights.wants_two_steps(plan)}
+    slim = {index for index, plan in plans.items() if text_fields.can_ask(plan) and weights.wants_two_steps(plan)}
     firsts = {
         index: two_steps.slim(plan, fields[index]) if index in slim else _first_call(plan, extra[index])
         for index, plan in plans.items()
@@ -181,9 +210,9 @@ async def run(
         elif isinstance(stage, FirstStage):
             weights.learn(plan, stage.answer.hits)
         stages[index] = stage
-    stages |= await _ask_for_missing_text(stages, exchange, text_fields)
-    stages |= {index: await _with_copied_text(stage, text_fields) for index, stage in stages.items()}
-    return stages | await _ask_as_written(plans, stages, exchange)
+    stages |= await _with_missing_text(stages, exchange, text_fields)
+    stages |= await _with_copied_text(stages, exchange, text_fields)
+    return stages | await _ask_as_written(plans, stages, exchange, text_fields)
 
 
 def _first_call(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
@@ -212,64 +241,94 @@ def _read(
         return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED, is_widened=True)
     try:
         found = answer.parse(reply.text)
-    except ValueError:
-        return Unusable(reply=reply, reason=SkipReason.NOT_JSON, is_widened=is_widened)
+    except ValueError:  # a filter leaves out an empty array
+        reason = SkipReason.NOT_JSON if plan.filter_path is None else SkipReason.FEW_HITS
+        return Unusable(reply=reply, reason=reason, is_widened=is_widened)
     if found.has_failures and is_widened:
         return Unusable(reply=reply, reason=SkipReason.WIDENING_REFUSED, is_widened=True)
     return FirstStage(plan=plan, answer=found, fields=fields, extra_fields=extra, ask=ask)
 
 
-async def _ask_for_missing_text(
+async def _with_missing_text(
     stages: Mapping[int, FirstStage | Unusable], exchange: Exchange, text_fields: TextFields
-) -> dict[int, FirstStage | Unusable]:
-    """Ask again, with `fields`, for fields that no hit's `_source` has: they may be `copy_to` targets."""
-    again: dict[int, tuple[FirstStage, tuple[str, ...]]] = {}
+) -> dict[int, FirstStage]:
+    """Ask, under `fields`, for fields that no hit's `_source` has: they may be `copy_to` targets."""
+    lacking: dict[int, tuple[FirstStage, tuple[str, ...]]] = {}
     for index, stage in stages.items():
         if isinstance(stage, FirstStage) and stage.can_ask_for_text:
             missing = text_fields.missing(stage.plan, _empty_fields(stage))
             if missing:
-                again[index] = (stage, (*stage.extra_fields, *missing))
-    if not again:
-        return {}
-    try:
-        replies = await exchange.ask({index: widen(stage.plan, missing) for index, (stage, missing) in again.items()})
-    except EngineError as error:  # the first answer is there and stands
-        logger.warning("missing_text_not_asked_for error=%s", error)
-        return {}
-    found: dict[int, FirstStage | Unusable] = {}
-    for index, (stage, missing) in again.items():
-        second = _read(stage.plan, replies[index], stage.fields, missing, stage.ask, is_widened=True)
-        if isinstance(second, FirstStage):
-            still_empty = _empty_fields(second)
-            for field in set(missing) - set(stage.extra_fields):
+                lacking[index] = (stage, missing)
+    found: dict[int, FirstStage] = {}
+    for index, reply in (await _ask_for_text(lacking, exchange)).items():
+        stage, missing = lacking[index]
+        found[index] = _with_text(stage, reply)
+        if _is_conclusive(reply):
+            still_empty = _empty_fields(found[index])
+            for field in missing:
                 text_fields.learn(stage.plan, field, is_outside_source=field not in still_empty)
-        found[index] = second
     return found
 
 
-async def _with_copied_text(stage: FirstStage | Unusable, text_fields: TextFields) -> FirstStage | Unusable:
+async def _with_copied_text(
+    stages: Mapping[int, FirstStage | Unusable], exchange: Exchange, text_fields: TextFields
+) -> dict[int, FirstStage]:
     """Read the sources of fields that are still empty: what an engine copies to a field it may not give back."""
-    if (
-        isinstance(stage, Unusable)
-        or stage.plan.is_beyond_window
-        or not stage.answer.hits
-        or not stage.plan.takes_fields
-    ):
-        return stage
-    sources = await text_fields.copied_from(stage.plan, _empty_fields(stage))
-    if not sources:
-        return stage
-    fields = tuple(dict.fromkeys(each for field in stage.fields for each in sources.get(field, (field,))))
-    if stage.plan.has_whole_source and not stage.is_slim:
-        return replace(stage, fields=fields)
-    added = (*stage.extra_fields, *(field for field in fields if field not in stage.fields))
-    call = two_steps.slim(stage.plan, fields) if stage.is_slim else widen(stage.plan, added)
+    found: dict[int, FirstStage] = {}
+    lacking: dict[int, tuple[FirstStage, tuple[str, ...]]] = {}
+    for index, stage in stages.items():
+        if isinstance(stage, Unusable) or not stage.may_lack_text or not text_fields.can_ask(stage.plan):
+            continue
+        sources = await text_fields.copied_from(stage.plan, _empty_fields(stage))
+        if sources:
+            fields = tuple(dict.fromkeys(each for field in stage.fields for each in sources.get(field, (field,))))
+            found[index] = replace(stage, fields=fields)
+            if stage.is_slim or not stage.plan.has_whole_source:
+                lacking[index] = (found[index], fields)
+    replies = await _ask_for_text(lacking, exchange)
+    return found | {index: _with_text(found[index], reply) for index, reply in replies.items()}
+
+
+async def _ask_for_text(
+    lacking: Mapping[int, tuple[FirstStage, tuple[str, ...]]], exchange: Exchange
+) -> dict[int, Reply]:
+    """Ask for the text of hits in these fields and for nothing else; where that fails the first answer stands."""
+    if not lacking:
+        return {}
+    calls = {index: two_steps.text_only(stage.plan, fields) for index, (stage, fields) in lacking.items()}
     try:
-        second = _read(stage.plan, await stage.ask(call), fields, added, stage.ask, is_widened=True)
-    except EngineError as error:
-        logger.warning("copied_text_not_asked_for error=%s", error)
+        return await exchange.ask(calls, is_aside=True)
+    except (EngineError, WholeAnswer) as error:
+        logger.warning("missing_text_not_had error=%s", error)
+        return {}
+
+
+def _with_text(stage: FirstStage, reply: Reply) -> FirstStage:
+    """Return a stage whose hits have the fields of the same hits in a reply, where there are any."""
+    try:
+        found = [hit.hit for hit in answer.parse(reply.text).hits]
+    except ValueError:  # an error
         return stage
-    return replace(second, is_slim=stage.is_slim) if isinstance(second, FirstStage) else second
+    fields = {(hit.index, hit.id): hit.fields for hit in found}
+    if len(fields) < len(found):  # ids may repeat where documents were routed by hand
+        return stage
+    return replace(
+        stage,
+        hits_with_text=tuple(
+            Hit(rank=hit.rank, value={**hit.value, "fields": {**hit.fields, **fields.get((hit.index, hit.id), {})}})
+            for hit in stage.hits
+        ),
+    )
+
+
+def _is_conclusive(reply: Reply) -> bool:
+    """Return whether a reply says what a field has: a whole answer, or a refusal that has come to stay."""
+    if reply.status != 200:
+        return 400 <= reply.status < 500 and reply.status != 429
+    try:
+        return not answer.parse(reply.text).has_failures
+    except ValueError:
+        return False
 
 
 def _empty_fields(stage: FirstStage) -> list[str]:
@@ -277,13 +336,20 @@ def _empty_fields(stage: FirstStage) -> list[str]:
 
 
 async def _ask_as_written(
-    plans: Mapping[int, Plan], stages: Mapping[int, FirstStage | Unusable], exchange: Exchange
+    plans: Mapping[int, Plan],
+    stages: Mapping[int, FirstStage | Unusable],
+    exchange: Exchange,
+    text_fields: TextFields,
 ) -> dict[int, FirstStage | Unusable]:
     """Send searches whose widened form was refused again as their caller wrote them; that answer stands."""
     refused = {index: stage for index, stage in stages.items() if isinstance(stage, Unusable) and stage.is_widened}
     if not refused:
         return {}
     replies = await exchange.ask({index: plans[index].call for index in refused})
+    for index, stage in refused.items():
+        is_refusal = stage.reason is SkipReason.WIDENING_REFUSED and replies[index].status == 200
+        if is_refusal and _is_about_fields(stage.reply):
+            text_fields.refuse(plans[index])
     return {
         index: Unusable(
             reply=replies[index],
@@ -291,6 +357,14 @@ async def _ask_as_written(
         )
         for index, stage in refused.items()
     }
+
+
+def _is_about_fields(reply: Reply) -> bool:
+    """Return whether an engine refused `fields`, as OpenSearch does where `_source` is switched off in the mapping."""
+    text = reply.text
+    if reply.status == 200:  # some shards failed
+        text = str(answer.parse(text).shards)
+    return "[fields]" in text
 
 
 def _text(response: SearchResponse) -> str:

@@ -31,9 +31,16 @@ class Marker:
     window: int | None = None
     #: tokens of the budget that cut the window, None where it did not
     token_budget: int | None = None
+    #: candidates of the window that a cascade has left unscored, and the model that chose them
+    pruned: int | None = None
+    pruner: str | None = None
+    #: texts whose scores were remembered
+    cached: int | None = None
     #: hits that min_score left out
     dropped: int | None = None
     model: str | None = None
+    #: seconds that its explanation took; not in the header
+    explaining: float = 0.0
 
     def __str__(self) -> str:
         """Return the entry as it stands in the header."""
@@ -42,6 +49,9 @@ class Marker:
             "candidates": self.candidates,
             "window": self.window,
             "token_budget": self.token_budget,
+            "pruned": self.pruned,
+            "pruner": self.pruner,
+            "cached": self.cached,
             "dropped": self.dropped,
             "model": self.model,
         }

@@ -86,7 +86,7 @@ def _item(request: SearchRequest, header_line: str, body_line: str) -> Item:
 def _call(request: SearchRequest, header_line: str, body_line: str) -> SearchCall | None:
     try:
         settings = json.loads(header_line) if header_line.strip() else {}
-        if not isinstance(settings, dict):
+        if not isinstance(settings, dict) or not body_line.strip():
             return None
         index = settings.get("index") or settings.get("indices") or request.index
         call = SearchCall(
@@ -94,6 +94,7 @@ def _call(request: SearchRequest, header_line: str, body_line: str) -> SearchCal
             headers=request.headers,
             params=request.params,
             text="",
+            is_item=True,
         )
         return call.with_text(body_line)
     except (ValueError, TypeError, RecursionError):

@@ -21,6 +21,8 @@ from typing import Any, Final
 from connectors import json_bytes
 from connectors.base import SearchResponse
 from connectors.json_bytes import Edit, Member, find_member
+from sidecar import answer
+from sidecar.answer import Reply
 from sidecar.scoring.splitting import WORDS_PER_TOKEN
 from sidecar.search_call import SearchCall
 from sidecar.types import RerankOptions
@@ -33,12 +35,16 @@ DEFAULT_WINDOW: Final = 10
 DEFAULT_CHUNK_WORDS: Final = 250
 _LIFTED: Final = ("search_after", "terminate_after", "sort", "min_score", "collapse")
 
-_CANNOT: Final = re.compile(
-    r"text_similarity_reranker|unknown retriever|\[retriever\]|licen[sc]e|inference endpoint"
-    r"|SearchExtBuilder|\brerank\b",
-    re.IGNORECASE,
-)
-"""What the engines say of a reranker that they do not know, may not run, or have no model for."""
+_CANNOT: Final = {
+    RETRIEVER: re.compile(
+        r"unknown retriever \[text_similarity_reranker\]|unknown key for a \w+ in \[retriever\]|licen[sc]e"
+        r"|inference endpoint",
+        re.IGNORECASE,
+    ),
+    QUERY_CONTEXT: re.compile(r"SearchExtBuilder|unknown field \[rerank\]", re.IGNORECASE),
+}
+"""What the engines say of a reranker that they do not know, may not run, or have no model for: nothing that they say
+of a mistake inside one that they can run."""
 
 _CANNOT_STATUSES: Final = frozenset({400, 403, 404})
 
@@ -68,6 +74,11 @@ class Native:
         """Whether the request names us."""
         return self.key == f"{RETRIEVER}/{OUR_INFERENCE_ID}"
 
+    def is_refused(self, reply: Reply) -> bool:
+        """Return whether an engine's reply says that it cannot run this reranker."""
+        kind = self.key.partition("/")[0]
+        return reply.status in _CANNOT_STATUSES and _CANNOT[kind].search(reply.text) is not None
+
     def options(self, options: RerankOptions) -> RerankOptions:
         """Return `options` as this reranker has them."""
         return replace(
@@ -94,14 +105,24 @@ def find(call: SearchCall) -> Native | None:
     return None if context is None else _of_context(call, context)
 
 
-def is_refused(answer: SearchResponse) -> bool:
-    """Return whether an engine's answer says that it cannot run the reranker that it was asked for."""
-    if answer.status not in _CANNOT_STATUSES:
-        return False
+def refused(natives: Mapping[int, Native], response: SearchResponse) -> list[Native]:
+    """Return the rerankers that an engine's answer says it cannot run.
+
+    `natives` are those that it was asked for, by the index of their search: of an `_msearch` each has its own answer,
+    unless the request was refused as a whole.
+    """
+    if not natives:
+        return []
     try:
-        return _CANNOT.search(answer.content.decode("utf-8", "replace")) is not None
+        text = response.content.decode("utf-8", "replace")
+        items = answer.parse_items(text) if response.status == 200 else None
     except ValueError:
-        return False
+        return []
+    if items is None:
+        replies = dict.fromkeys(natives, Reply(response.status, text))
+    else:
+        replies = {index: Reply(item.status, text[item.start : item.end]) for index, item in enumerate(items)}
+    return [each for index, each in natives.items() if index in replies and each.is_refused(replies[index])]
 
 
 def unwrap(call: SearchCall) -> SearchCall:

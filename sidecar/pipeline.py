@@ -21,17 +21,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchRequest, SearchResponse
 from connectors.errors import EngineError
-from sidecar import error_answers, first_stage, fusion, marker, passages, reports, response, two_steps
+from sidecar import answer, cascade, error_answers, first_stage, fusion, marker, passages, reports, response, two_steps
 from sidecar.answer import Reply
 from sidecar.candidates import extract
 from sidecar.clock import Clock
 from sidecar.errors import ModelFailed, RerankUnavailable, ScoringTimeout, SidecarError
-from sidecar.first_stage import FirstStage, Unusable, WholeAnswer
+from sidecar.explaining import with_alignments
+from sidecar.first_stage import Exchange, FirstStage, Unusable, WholeAnswer
 from sidecar.marker import Marker
 from sidecar.passages import Document
+from sidecar.plan import Plan
 from sidecar.policy import Policy
 from sidecar.reading import Reader
 from sidecar.relaying import Relaying
@@ -40,12 +43,12 @@ from sidecar.response import Placed
 from sidecar.scorers import Scorers
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.prefix import score_prefix
+from sidecar.scoring.score_cache import CachedScorer, ScoreCache
 from sidecar.scoring.splitting import split
 from sidecar.searches import Search
 from sidecar.text_fields import TextFields
 from sidecar.two_steps import HitWeights
 from sidecar.types import Candidate, Operation, Outcome, RerankOptions, SearchRecord, SkipReason
-from sidecar.window import effective_window
 
 logger = logging.getLogger(__name__)
 
@@ -62,18 +65,22 @@ class RerankingConnector:
         policy: Policy | None = None,
         *,
         models: Mapping[str, Scorer] | None = None,
+        score_cache: ScoreCache | None = None,
+        tenant_headers: Sequence[str] = (),
         observe: Callable[[SearchRecord], None] = reports.nobody,
     ) -> None:
         """Put `scorer` behind `engine`; both stay the caller's to close.
 
-        `models` are further scorers, by the name that a policy's `model` gives. `observe` gets one record per search.
+        `models` are further scorers, by the name that a policy's `model` or `prune_model` gives. `observe` gets one
+        record per search. `score_cache` is the memory of policies with `score_cache`; callers share what is in it when
+        their headers of the names `tenant_headers` are equal.
 
         Raises:
             ValueError: a policy names a model that is not in `models`.
         """
         policy = policy or Policy()
         self._engine = engine
-        self._scorers = Scorers(scorer, models, policy)
+        self._scorers = Scorers(scorer, models, policy, score_cache, tenant_headers)
         self._reader = Reader(engine, policy, self._scorers)
         self._reports = Reports(observe)
         self._text_fields = TextFields(engine)
@@ -109,26 +116,33 @@ class RerankingConnector:
         if search.refusal is not None:
             return self._reports.on(search, error_answers.error_answer(*error_answers.describe(search.refusal.error)))
         if search.is_left_alone or search.exchange is None:
-            whole = await self._ask_as_written(search)
-            ours = self._reader.learn(search, whole)
-            return self._reports.on(search, whole) if ours is None else await self._answer(ours)
+            return await self._left(search)
         clock = Clock()
         try:
             stages = await first_stage.run(
                 search.plans, search.others, search.exchange, self._text_fields, self._weights
             )
         except WholeAnswer:
-            whole = await self._ask_as_written(search)
-            reason = SkipReason.NOT_JSON if whole.status == 200 else SkipReason.ENGINE_ERROR
-            return self._reports.on(search.left_for(reason), whole)
+            return await self._left(search)
         clock.first_stage_is_complete()
+        if search.natives and (ours := self._reader.learn(search, search.exchange.answer({}))) is not None:
+            return await self._answer(ours)
         finished = await self._finish_all(stages)
-        if finished is None:
-            return self._reports.on(search.left_for(SkipReason.ENGINE_ERROR), await self._ask_as_written(search))
+        if finished is None or (search.is_template and _is_refused(search, search.exchange, finished)):
+            return await self._left(search)
         replies = {index: _error_reply(refused.error) for index, refused in search.refused.items()}
-        replies |= {index: reply for index, (reply, _) in finished.items()}
+        replies |= {index: _shown(search.plans[index], reply) for index, (reply, _) in finished.items()}
         marks = {index: mark for index, (_, mark) in finished.items()}
         return self._reports.on(search, search.exchange.answer(replies), marks, clock)
+
+    async def _left(self, search: Search) -> SearchResponse:
+        """Return the engine's answer to the request as its caller wrote it, unless it refuses a reranker of its own."""
+        whole = await self._ask_as_written(search)
+        ours = self._reader.learn(search, whole)
+        if ours is not None:
+            return await self._answer(ours)
+        kind = SkipReason.TEMPLATE if search.is_template else SkipReason.NOT_JSON
+        return self._reports.on(search.left_for(kind if whole.status == 200 else SkipReason.ENGINE_ERROR), whole)
 
     async def _finish_all(self, stages: Mapping[int, FirstStage | Unusable]) -> dict[int, Finished] | None:
         """Finish every search; None where the engine refuses as a whole what a slim search had left out."""
@@ -176,22 +190,27 @@ class RerankingConnector:
         plan, options = stage.plan, stage.plan.options
         scorer = self._scorers.of(options)
         facts = scorer.describe()
-        window = effective_window(plan, extract(stage.hits, stage.fields, options), facts)
+        pruner = self._scorers.pruner(plan)
+        window = cascade.window(plan, extract(stage.hits, stage.fields, options), facts, pruner)
         reason = window.reason_not_to_score(options)
         if reason is not None:
             return await self._unranked(stage, marker.skipped(reason))
         deadline = _deadline(options)
         documents = await _documents(scorer, window.candidates, options, deadline)
-        raw = await score_prefix(scorer, plan.query, passages.texts(documents), deadline=deadline)
-        scored = passages.join(documents, raw, options)
-        scores = [document.score for document in scored]
-        if not scores:
+        selection = await cascade.select(pruner, plan, documents, facts, deadline)
+        asked = self._scorers.remembering(scorer, plan)
+        raw = await score_prefix(asked, plan.query, passages.texts(selection.kept), deadline=deadline)
+        scored = passages.join(selection.kept, raw, options)
+        if not scored:
             raise ScoringTimeout("not one document was scored before the deadline")
-        best = [document.best_passage for document in scored]
-        ranking = fusion.rank(window.candidates[: len(scores)], scores, fusion.choose(options, facts), best)
-        placed = response.lay_out(len(stage.hits), window.considered(len(scores)), ranking)
+        ranking = selection.ranking(scored, fusion.choose(options, facts))
+        placed = response.lay_out(len(stage.hits), selection.considered(window, len(scored)), ranking)
         kept = response.above(placed, options.min_score, facts.kind)
-        mark = window.marker(scores, facts, dropped=len(placed) - len(kept))
+        mark = window.marker([document.score for document in scored], facts, dropped=len(placed) - len(kept))
+        mark = replace(selection.marked(mark, len(scored)), cached=_hits(asked))
+        if options.explain:
+            kept, seconds = await with_alignments(scorer, plan, kept)
+            mark = replace(mark, explaining=seconds)
         if stage.is_slim:
             return await self._fetched(stage, kept, mark, is_cut=len(kept) < len(placed))
         return Reply(200, response.reranked_page(stage.answer, plan, kept, stage.extra_fields)), mark
@@ -203,18 +222,27 @@ class RerankingConnector:
         """
         plan = stage.plan
         hits = [stage.hits[place.rank - 1] for place in response.on_page(plan, kept)]
-        if not hits and not is_cut:
-            return await self._unranked(stage, mark)
-        full = two_steps.read_page(await stage.ask(two_steps.page(plan, hits)), hits) if hits else {}
+        if not hits:
+            return await (self._emptied(stage, kept, mark) if is_cut else self._unranked(stage, mark))
+        full = two_steps.read_page(await stage.ask(two_steps.page(plan, hits)), hits)
         if full is None:  # a document went away, or is too heavy for this search
             return await self._unranked(stage, marker.skipped(SkipReason.WIDENING_REFUSED))
         self._weights.learn(plan, [each.hit for each in full.values()])
         return Reply(200, response.reranked_page(stage.answer, plan, kept, (), full)), mark
 
+    async def _emptied(self, stage: FirstStage, kept: Sequence[Placed], mark: Marker) -> Finished:
+        """Return a page that `min_score` has emptied: the caller's own, without its hits; the engine may refuse it."""
+        own = await stage.ask(stage.plan.call)
+        try:
+            return Reply(200, response.reranked_page(answer.parse(own.text), stage.plan, kept, ())), mark
+        except ValueError:
+            return own, marker.skipped(SkipReason.ENGINE_ERROR)
+
     async def _unranked(self, stage: FirstStage, mark: Marker) -> Finished:
         """Return the caller's page in the engine's order, as the engine gives it."""
         if stage.is_slim or stage.is_reprinted:
-            return await stage.ask(stage.plan.call), mark
+            own = await stage.ask(stage.plan.call)
+            return own, mark if own.status == 200 else marker.skipped(SkipReason.ENGINE_ERROR)
         return Reply(200, response.first_stage_page(stage.answer, stage.plan, stage.extra_fields)), mark
 
     async def _ask_as_written(self, search: Search) -> SearchResponse:
@@ -233,6 +261,22 @@ async def _documents(
     except TimeoutError as error:
         raise ScoringTimeout("the texts were not split into passages before the deadline") from error
     return passages.documents(candidates, spans, options)
+
+
+def _shown(plan: Plan, reply: Reply) -> Reply:
+    """Return a page as its caller's `filter_path` shows it."""
+    return reply if plan.filter_path is None else replace(reply, text=plan.filter_path.restored(reply.text))
+
+
+def _is_refused(search: Search, exchange: Exchange, finished: Mapping[int, Finished]) -> bool:
+    """Return whether the engine refused a search that it may take as a template, or refuse in other words."""
+    left = [] if search.refused else [exchange.first_status(index) for index in search.others]
+    done = [reply.status for reply, mark in finished.values() if mark.reason == SkipReason.ENGINE_ERROR]
+    return any(400 <= status <= 500 and status != 429 for status in (*left, *done))
+
+
+def _hits(asked: Scorer) -> int | None:
+    return asked.hits if isinstance(asked, CachedScorer) else None
 
 
 def _deadline(options: RerankOptions) -> float | None:

@@ -19,6 +19,7 @@ from connectors.base import Headers, header
 from sidecar import controls, native, query_text
 from sidecar.candidates import template_fields
 from sidecar.errors import BadRerankRequest
+from sidecar.filter_path import SOURCE, FilterPath
 from sidecar.native import Native
 from sidecar.query_text import Reading
 from sidecar.search_call import SearchCall
@@ -64,6 +65,8 @@ class Plan:
     size: int
     #: the ranking depends on how many hits are asked for, so that only the caller's own page is reranked
     is_own_page: bool = False
+    #: what the caller sees of the answer; None = all of it
+    filter_path: FilterPath | None = None
 
     @property
     def fetched(self) -> int:
@@ -80,6 +83,8 @@ class Plan:
     @property
     def has_whole_source(self) -> bool:
         """Whether the caller gets `_source` unfiltered, so that its fields are there to read."""
+        if self.filter_path is not None and not self.filter_path.shows_whole(SOURCE):
+            return False
         is_on = self.call.body("_source") in (None, True)
         return is_on and not self.call.has_param(*_SOURCE_PARAMS) and not self.call.has_body("stored_fields")
 
@@ -87,7 +92,8 @@ class Plan:
     def shown_fields(self) -> frozenset[str]:
         """The fields that a filtered `_source` names, patterns left out: they are there to read."""
         source = self.call.body("_source")
-        if self.call.has_param(*_SOURCE_PARAMS) or isinstance(source, bool):
+        is_hidden = self.filter_path is not None and not self.filter_path.shows_whole(SOURCE)
+        if is_hidden or self.call.has_param(*_SOURCE_PARAMS) or isinstance(source, bool):
             return frozenset()
         if isinstance(source, dict):
             source = source.get("includes") if set(source) == {"includes"} else None
@@ -95,8 +101,8 @@ class Plan:
 
     @property
     def takes_fields(self) -> bool:
-        """Whether more `fields` can be asked for: Elasticsearch gives them to `top_hits`, too."""
-        return _TOP_HITS not in self.call.text
+        """Whether more `fields` can be asked for: `top_hits` get them, too, and `_none_` forbids them."""
+        return _TOP_HITS not in self.call.text and "_none_" not in _entries(self.call.setting("stored_fields"))
 
     @property
     def has_filtered_source(self) -> bool:
@@ -166,6 +172,7 @@ def plan(
         offset=_count(call.setting("from"), 0) or 0,
         size=_count(call.setting("size"), DEFAULT_SIZE) or 0,
         is_own_page=is_own_page,
+        filter_path=_filter_path(call),
     )
 
 
@@ -179,6 +186,8 @@ def widen(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
             settings["size"] = plan.fetched
     if extra_fields:
         settings["fields"] = [*(plan.call.body("fields") or ()), *extra_fields]
+    if plan.filter_path is not None:
+        settings["filter_path"] = plan.filter_path.widened()
     return plan.call.with_settings(settings)
 
 
@@ -228,6 +237,8 @@ def _reasons(call: SearchCall, options: RerankOptions, reading: Reading, *, is_o
             yield reason
     if is_own_page and _count(call.setting("from"), 0) != 0:
         yield SkipReason.SIZE_DEPENDENT
+    if options.text_from != "fields" and _filter_path(call) is not None:  # which may hide highlights and inner hits
+        yield SkipReason.FILTER_PATH
     if options.insist:
         return
     for reason, applies in _DOUBTFUL:
@@ -298,6 +309,16 @@ def _standard_retrievers(retriever: Any) -> Iterator[dict[str, Any]]:
                 yield from _standard_retrievers(inner)
 
 
+def _filter_path(call: SearchCall) -> FilterPath | None:
+    return FilterPath.parse(call.param("filter_path"))
+
+
+def _hides_too_much(call: SearchCall) -> bool:
+    """Return whether a filter leaves no page to rerank, or is not understood; an `_msearch` has paths of its own."""
+    found = _filter_path(call)
+    return found is not None and (call.is_item or not found.can_be_widened)
+
+
 def _is_of_system_index(call: SearchCall) -> bool:
     return any(name.lstrip("-+").startswith(".") for name in call.index.split(","))
 
@@ -320,7 +341,7 @@ _IMPOSSIBLE: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] 
     (SkipReason.SORT, lambda call: _of_standard_retriever(call, "sort")),
     (SkipReason.SEARCH_AFTER, lambda call: _of_standard_retriever(call, "search_after")),
     (SkipReason.COLLAPSE, lambda call: _of_standard_retriever(call, "collapse")),
-    (SkipReason.FILTER_PATH, lambda call: call.has_param("filter_path")),
+    (SkipReason.FILTER_PATH, lambda call: _hides_too_much(call)),
     (SkipReason.BEYOND_RESULT_WINDOW, _is_beyond_result_window),
 )
 """What cannot be reranked however much the caller wants it."""

@@ -36,8 +36,9 @@ class Policy:
     policies: tuple[IndexPolicy, ...] = ()
 
     def model_names(self) -> set[str]:
-        """Return the names of models other than the main one."""
-        named = {self.defaults.model, *(policy.overrides.get("model") for policy in self.policies)}
+        """Return the names of models other than the main one: those that score, and those that prune."""
+        named = {self.defaults.model, self.defaults.prune_model}
+        named |= {policy.overrides.get(option) for policy in self.policies for option in ("model", "prune_model")}
         return {name for name in named if name is not None}
 
     def options(self, expression: str) -> RerankOptions:

@@ -168,6 +168,8 @@ def _read_clause(kind: str, value: Any, weight: float, facts: _Facts) -> Iterato
             yield from _read(value.get("organic"), weight, facts)
         case "semantic":
             yield from _clause(_text(value.get("query")), _names(value.get("field")), weight)
+        case "knn":
+            yield from _clause(_text_of_vector(value), (), weight)
         case _ if kind in _EMBEDDED:
             yield from _embedded_text(value, _EMBEDDED[kind], weight)
         case _:
@@ -181,6 +183,13 @@ def _embedded_text(value: JsonObject, name: str, weight: float) -> Iterator[Text
             yield from _clause(_text(inner.get(name)), (), weight * _boost(inner))
 
 
+def _text_of_vector(knn: JsonObject) -> str:
+    """Return the text of which a model of the engine's makes the vector, "" where the caller gives one."""
+    builder = knn.get("query_vector_builder")
+    embedding = builder.get("text_embedding") if isinstance(builder, dict) else None
+    return _text(embedding.get("model_text")) if isinstance(embedding, dict) else ""
+
+
 def _read_retriever(retriever: Any, weight: float, facts: _Facts) -> Iterator[TextClause]:
     if not isinstance(retriever, dict):
         return
@@ -191,6 +200,8 @@ def _read_retriever(retriever: Any, weight: float, facts: _Facts) -> Iterator[Te
             facts.has_custom_ranking = True
         if kind == "standard":
             yield from _read(value.get("query"), weight, facts)
+        if kind == "knn":
+            yield from _clause(_text_of_vector(value), (), weight)
         if isinstance(value.get("query"), str):  # rrf and linear over fields, in short
             yield from _clause(_text(value["query"]), _names(value.get("fields")), weight)
         for inner in (value.get("retriever"), *_as_list(value.get("retrievers"))):

@@ -42,7 +42,7 @@ class Reader:
         )
 
     async def read_template(self, operation: Operation, request: SearchRequest) -> Search:
-        """Return the searches that a templated request stands for; one that is left alone goes as its caller wrote it.
+        """Return the searches that a templated request stands for.
 
         Raises:
             EngineError: the engine does not answer.
@@ -50,16 +50,16 @@ class Reader:
         rendered = await templates.render(self._engine, operation, request)
         if rendered is None:
             return searches.all_left(operation, request, SkipReason.TEMPLATE)
-        search = self.read(operation, rendered)
-        return replace(search, request=searches.without_our_headers(request)) if search.is_left_alone else search
+        return _as_template(self.read(operation, rendered), searches.without_our_headers(request))
 
     def learn(self, search: Search, answer: SearchResponse) -> Search | None:
-        """Return the request read anew when the engine has refused its own reranker; else None."""
-        asked = search.natives
-        if not asked or not native.is_refused(answer):
+        """Return the request read anew when the engine has refused a reranker of its own; else None."""
+        refused = native.refused(search.natives, answer)
+        if not refused:
             return None
-        self._refused.update(dict.fromkeys(each.key for each in asked))
-        return self.read(search.operation, search.original)
+        self._refused.update(dict.fromkeys(each.key for each in refused))
+        anew = self.read(search.operation, search.original)
+        return _as_template(anew, search.request) if search.is_template else anew
 
     def _is_ours(self, asked: Native) -> bool:
         return asked.is_ours or asked.key in self._refused
@@ -73,3 +73,10 @@ class Reader:
         if decision.options.on_failure == "error":
             return Refused(call=decision.call, error=failure)
         return Left(call=decision.call, marker=marker.degraded(failure))
+
+
+def _as_template(search: Search, template: SearchRequest) -> Search:
+    """Return a search that goes to the engine as its template, where nothing in that was said to us."""
+    if search.request.content != search.original.content:
+        return search
+    return replace(search, request=template, is_template=True)

@@ -41,10 +41,13 @@ class Reports:
         """Return the answer with its headers; `found` are the markers of searches that were tried."""
         markers = search.markers(found or {})
         clock = clock or Clock()
+        clock.explaining = max((mark.explaining for mark in markers), default=0.0)
         self.record(search, markers, clock)
         headers = [(marker.HEADER, marker.header_value(markers))]
         if clock.first_stage is not None:
-            timing = marker.server_timing(first_stage=clock.first_stage, rerank=clock.second_stage)
+            timing = marker.server_timing(
+                first_stage=clock.first_stage, rerank=clock.second_stage, explain=clock.explaining or None
+            )
             headers.append(("Server-Timing", timing))
         return answer.with_headers(*headers)
 

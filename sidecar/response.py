@@ -26,6 +26,8 @@ from connectors.json_bytes import (
 )
 from sidecar.answer import Answer, HitText
 from sidecar.plan import Plan
+from sidecar.scoring import alignments
+from sidecar.scoring.alignments import Alignment
 from sidecar.scoring.base import ScoreKind, probability
 from sidecar.two_steps import FullHit
 from sidecar.types import ScoredCandidate
@@ -51,6 +53,13 @@ class Placed:
     rank: int
     score: float
     scored: ScoredCandidate | None = None
+    #: how the model read it, where an explanation was asked for
+    alignment: Alignment | None = None
+
+    @property
+    def model_score(self) -> float | None:
+        """The model's raw score, None where it did not score the hit."""
+        return self.scored.model_score if self.scored else None
 
 
 def window_score(unit: float) -> float:
@@ -67,21 +76,26 @@ def lay_out(fetched: int, considered: int, ranking: Sequence[ScoredCandidate]) -
     """Return the whole ranking of the first `fetched` hits, best first.
 
     `considered` is the effective window: within it scored hits share out the places of scored hits, and a hit
-    without text keeps its place with its neighbour's `_score`. After it comes the first stage's order.
+    without text keeps its place with its neighbour's `_score`. After it comes the first stage's order. What a cascade
+    has pruned was not scored by the model and has a `_score` as after the window: below 1, falling.
     """
     scored_ranks = {scored.candidate.rank for scored in ranking}
     best_first = iter(ranking)
     placed: list[Placed] = []
-    score = window_score(ranking[0].fused_score) if ranking else tail_score(1)
+    score = _score(ranking[0], 1) if ranking else tail_score(1)
     for position in range(1, min(considered, fetched) + 1):
         if position in scored_ranks:
             scored = next(best_first)
-            score = window_score(scored.fused_score)
+            score = _score(scored, position)
             placed.append(Placed(rank=scored.candidate.rank, score=score, scored=scored))
         else:
             placed.append(Placed(rank=position, score=score))
     placed += [Placed(rank=rank, score=tail_score(rank)) for rank in range(considered + 1, fetched + 1)]
     return placed
+
+
+def _score(scored: ScoredCandidate, position: int) -> float:
+    return tail_score(position) if scored.fused_score is None else window_score(scored.fused_score)
 
 
 def above(placed: Sequence[Placed], min_score: float | None, kind: ScoreKind) -> list[Placed]:
@@ -92,11 +106,11 @@ def above(placed: Sequence[Placed], min_score: float | None, kind: ScoreKind) ->
     """
     if min_score is None:
         return list(placed)
-    last = max((index for index, place in enumerate(placed) if place.scored is not None), default=-1)
+    last = max((index for index, place in enumerate(placed) if place.model_score is not None), default=-1)
     return [
         place
         for place in placed[: last + 1]
-        if place.scored is None or probability(place.scored.model_score, kind) >= min_score
+        if place.model_score is None or probability(place.model_score, kind) >= min_score
     ]
 
 
@@ -161,16 +175,24 @@ def tail_page(answer: Answer, plan: Plan, extra_fields: Sequence[str] = ()) -> s
 
 
 def explanation(place: Placed, position: int) -> Mapping[str, object]:
-    """Return what `_rerank` says about a hit: ranks from 1, scores, and the text that the model saw."""
+    """Return what `_rerank` says about a hit: ranks from 1, scores, the text that the model saw, and how it read it."""
     scored = place.scored
-    return {
+    said: dict[str, object] = {
         "rank": position,
         "first_stage_rank": place.rank,
         "first_stage_score": scored.candidate.score if scored else None,
-        "model_score": scored.model_score if scored else None,
+        "model_score": place.model_score,
         "fused_score": scored.fused_score if scored else None,
-        "text": (scored.best_passage or scored.candidate.text) if scored else None,
+        "text": text_read(place) if scored else None,
     }
+    if scored is not None and scored.pruner_score is not None:
+        said["pruner_score"] = scored.pruner_score
+    return said if place.alignment is None else {**said, **alignments.explained(text_read(place), place.alignment)}
+
+
+def text_read(place: Placed) -> str:
+    """Return the text of a hit that the model scored, "" where it scored none."""
+    return (place.scored.best_passage or place.scored.candidate.text) if place.scored else ""
 
 
 def _hit_text(

@@ -39,6 +39,8 @@ class SearchCall:
     text: str
     #: the members of the body's object, with their places in `text`
     members: tuple[Member, ...] = ()
+    #: whether it is one of an `_msearch`
+    is_item: bool = False
 
     def param(self, name: str) -> str | None:
         """Return the last value of a URL parameter, or None."""
@@ -107,8 +109,8 @@ def parse(request: SearchRequest, *, for_any_answer: bool = False) -> SearchCall
         raise NotJson
     source = None if request.content else request.param("source")
     text = json_bytes.decode(request.content) if source is None else source
-    if text and not text.strip():
-        raise ValueError("a body of white space alone, which the engines refuse")
+    if (text or source is not None) and not text.strip():
+        raise ValueError("a body of white space alone, or a `source` of nothing, which the engines refuse")
     return SearchCall(
         index=request.index,
         headers=request.headers,

@@ -59,6 +59,8 @@ class Search:
     request: SearchRequest
     decisions: Mapping[int, Decision]
     exchange: Exchange | None = None
+    #: whether `request` is a template, and `original` what it stands for
+    is_template: bool = False
 
     @property
     def is_left_alone(self) -> bool:
@@ -71,10 +73,10 @@ class Search:
         return not self.is_left_alone or bool(self.natives)
 
     @property
-    def natives(self) -> list[Native]:
-        """The engine's own rerankers that searches ask for, when nothing else is to be done."""
-        found = [decision.native for decision in self.decisions.values() if isinstance(decision, Left)]
-        return [native for native in found if native is not None] if self.is_left_alone else []
+    def natives(self) -> dict[int, Native]:
+        """The engine's own rerankers that searches ask for, by the index of the search."""
+        left = {index: decision for index, decision in self.decisions.items() if isinstance(decision, Left)}
+        return {index: decision.native for index, decision in left.items() if decision.native is not None}
 
     @property
     def refusal(self) -> Refused | None:

@@ -38,6 +38,7 @@ class TextFields:
         self._names: TTLCache[tuple[str, ...], tuple[str, ...]] = TTLCache(_REMEMBERED, FORGET_AFTER)
         self._copied: TTLCache[tuple[str, str, str], tuple[str, ...]] = TTLCache(_REMEMBERED, FORGET_AFTER)
         self._outside_source: TTLCache[tuple[str, str, str], bool] = TTLCache(_REMEMBERED, FORGET_AFTER)
+        self._refused: TTLCache[tuple[str, str], None] = TTLCache(_REMEMBERED, FORGET_AFTER)
 
     async def resolve(self, plan: Plan) -> tuple[str, ...]:
         """Return the plan's fields: patterns as the text fields that they match, copies as what they are made of."""
@@ -70,7 +71,7 @@ class TextFields:
 
     def to_ask_for(self, plan: Plan, fields: Sequence[str]) -> tuple[str, ...]:
         """Return which of `fields` must be asked for under `fields`, because `_source` will not have them."""
-        if not plan.takes_fields:
+        if not self.can_ask(plan):
             return ()
         asked = plan.own_fields
         wanted = [
@@ -84,9 +85,17 @@ class TextFields:
 
     def missing(self, plan: Plan, empty: Sequence[str]) -> tuple[str, ...]:
         """Return which of the fields that no hit's `_source` had should be asked for under `fields`, once."""
-        if not plan.has_whole_source or not plan.takes_fields:
+        if not plan.has_whole_source or not self.can_ask(plan):
             return ()
         return tuple(field for field in empty if self._key(plan, field) not in self._outside_source)
+
+    def can_ask(self, plan: Plan) -> bool:
+        """Return whether more `fields` can be asked for."""
+        return plan.takes_fields and (_caller(plan), plan.call.index) not in self._refused
+
+    def refuse(self, plan: Plan) -> None:
+        """Remember that the engine gives no `fields` of the plan's indices."""
+        self._refused[_caller(plan), plan.call.index] = None
 
     def learn(self, plan: Plan, field: str, *, is_outside_source: bool) -> None:
         """Remember what asking for a missing field under `fields` has shown."""

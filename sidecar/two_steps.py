@@ -22,6 +22,7 @@ from connectors.base import Hit
 from connectors.json_bytes import Edit, find_member
 from sidecar import answer
 from sidecar.answer import HitText, Reply
+from sidecar.filter_path import FOR_TEXT
 from sidecar.plan import Plan
 from sidecar.search_call import SearchCall
 
@@ -53,6 +54,7 @@ _VIEW_PARAMS: Final = (
     "version",
     "seq_no_primary_term",
     "terminate_after",
+    "filter_path",
 )
 _INNER_HITS: Final = "inner_hits"
 
@@ -88,15 +90,22 @@ class HitWeights:
 
     def learn(self, plan: Plan, hits: Sequence[HitText]) -> None:
         """Remember the mean weight of hits that came as the caller wrote the search."""
-        if hits:
+        if hits and plan.filter_path is None:
             self._bytes[_view(plan.call)] = sum(hit.end - hit.start for hit in hits) / len(hits)
 
 
 def slim(plan: Plan, fields: Sequence[str]) -> SearchCall:
     """Return the first request: every hit that the ranking needs, with nothing but the text in `fields`."""
     call = _without(plan.call, (*_COSTLY, *_VIEW))
-    call = call.with_text(without_inner_hits(call.text)) if _INNER_HITS in call.text else call
+    if _INNER_HITS in call.text and _can_be_slim(call):
+        call = call.with_text(without_inner_hits(call.text))
     return call.with_settings({"from": 0, "size": plan.fetched, "_source": False, "fields": list(fields)})
+
+
+def text_only(plan: Plan, fields: Sequence[str]) -> SearchCall:
+    """Return a request for the text in `fields` of these hits, beside an answer that has everything else."""
+    call = _without(slim(plan, fields), _NEEDED_ONCE)
+    return call if plan.filter_path is None else call.with_settings({"filter_path": FOR_TEXT})
 
 
 def page(plan: Plan, hits: Sequence[Hit]) -> SearchCall:
@@ -163,10 +172,7 @@ def _can_be_slim(call: SearchCall) -> bool:
 
 def _is_possible(call: SearchCall) -> bool:
     """Return whether the second request can be written and its hits be told apart."""
-    if call.has_param(*_VIEW_PARAMS) or call.has_body(*_NEVER):
-        return False
-    stored = call.body("stored_fields")
-    return stored is None or "_none_" not in (stored if isinstance(stored, list) else [stored])
+    return not call.has_param(*_VIEW_PARAMS) and not call.has_body(*_NEVER)
 
 
 def _view(call: SearchCall) -> tuple[str, ...]:

@@ -83,6 +83,12 @@ class RerankOptions:
     query_text: str | None = None
     #: which of the program's models scores; None = the main one. Only a policy can say
     model: str | None = None
+    #: which of the program's models reads the window first, so that the scorer reads its best alone; None = no cascade
+    prune_model: str | None = None
+    #: candidates that are left for the scorer at most
+    prune_keep: int = 40
+    #: remember scores, where the program has a memory for them
+    score_cache: bool = False
     #: "auto" = what the model recommends
     fusion: Literal["auto"] | FusionName = "auto"
     #: the model's share in a linear fusion, 0 to 1; None = what the model recommends
@@ -112,11 +118,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredCandidate:
-    """A candidate with the model's raw score and the fused score that orders the page."""
+    """A candidate with the model's raw score and the fused score that orders the page.
+
+    What a cascade has pruned has neither.
+    """
 
     candidate: Candidate
-    model_score: float
-    fused_score: float
+    model_score: float | None
+    fused_score: float | None
+    #: the raw score of the model that pruned the window, where one did
+    pruner_score: float | None = None
     #: what of the text the model liked best
     best_passage: str | None = None
 

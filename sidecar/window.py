@@ -65,10 +65,10 @@ class Window:
         )
 
 
-def effective_window(plan: Plan, candidates: Sequence[Candidate], facts: ModelFacts) -> Window:
-    """Return the window of `candidates` that a model with these facts scores for this plan."""
+def effective_window(plan: Plan, candidates: Sequence[Candidate], facts: ModelFacts, *, share: float = 1.0) -> Window:
+    """Return the window of `candidates` that a model with these facts scores for this plan; `share` as below."""
     limit = plan.options.window
-    budget = token_budget(plan.options, facts)
+    budget = token_budget(plan.options, facts, share=share)
     prefix = candidates[:limit]
     length = affordable(prefix, plan.query, token_budget=budget, max_length=facts.max_length, options=plan.options)
     return Window(
@@ -81,14 +81,14 @@ def effective_window(plan: Plan, candidates: Sequence[Candidate], facts: ModelFa
     )
 
 
-def token_budget(options: RerankOptions, facts: ModelFacts) -> int | None:
+def token_budget(options: RerankOptions, facts: ModelFacts, *, share: float = 1.0) -> int | None:
     """Return the tokens that one search may score, None for no bound.
 
     Without a configured budget: what the idle device does in half the deadline, as measured when the model was
-    loaded; no bound where nobody measured, or without a deadline.
+    loaded, of which the model has a `share`; no bound where nobody measured, or without a deadline.
     """
     if options.token_budget is not None:
         return options.token_budget or None
     if facts.tokens_per_second is None or options.deadline <= 0:
         return None
-    return max(1, int(facts.tokens_per_second * options.deadline * BUDGET_SHARE))
+    return max(1, int(facts.tokens_per_second * options.deadline * BUDGET_SHARE * share))

@@ -12,10 +12,12 @@ import logging
 from collections.abc import AsyncIterator
 
 from aiohttp import StreamReader, web
+from aiohttp.hdrs import METH_CONNECT
 from aiohttp.http import HttpVersion10, HttpVersion11
 
 from connectors.base import Connector, Headers, RelayRequest, RelayResponse, SearchResponse
 from connectors.errors import EngineError
+from connectors.header_bytes import keep_header_bytes
 from sidecar import error_answers
 from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
 
@@ -73,6 +75,7 @@ class ProxyApp:
 
     def __init__(self, engine: Connector | None, endpoints: Endpoints) -> None:
         """Serve `engine` (None: nothing but our endpoints) and `endpoints`."""
+        keep_header_bytes()
         self._engine = engine
         self._endpoints = endpoints
         self.is_draining = False
@@ -170,13 +173,16 @@ class ProxyApp:
 
 
 def _refusal(request: web.BaseRequest, target: str) -> EndpointResponse | None:
-    """Return the answer to what no engine is to see: targets that are no path, and ambiguous framing."""
+    """Return the answer to what no engine is to see: other versions of HTTP, no path, ambiguous framing, tunnels."""
+    if request.version < HttpVersion10:
+        version = f"HTTP/{request.version.major}.{request.version.minor}"
+        return _refused(400, f"Unexpected http protocol version: {version}")
     if not target.startswith("/"):
-        reason = f"the request target must be a path, not {target[:80]!r}"
-        return _error(error_answers.error_answer(400, "illegal_argument_exception", reason))
+        return _refused(400, f"the request target must be a path, not {target[:80]!r}")
     if request.version <= HttpVersion10 and "Transfer-Encoding" in request.headers:
-        reason = "HTTP/1.0 has no Transfer-Encoding"
-        return _error(error_answers.error_answer(400, "illegal_argument_exception", reason))
+        return _refused(400, "HTTP/1.0 has no Transfer-Encoding")
+    if request.method == METH_CONNECT:
+        return _refused(405, f"Incorrect HTTP method for uri [{target[:80]}] and method [CONNECT]")
     return None
 
 
@@ -230,6 +236,10 @@ def _stalled() -> EndpointResponse:
 def _unknown(method: str, path: str) -> EndpointResponse:
     reason = f"no endpoint for {method} {path}"
     return _error(error_answers.error_answer(404, "resource_not_found_exception", reason))
+
+
+def _refused(status: int, reason: str) -> EndpointResponse:
+    return _error(error_answers.error_answer(status, "illegal_argument_exception", reason))
 
 
 def _error(answer: SearchResponse) -> EndpointResponse:

@@ -68,12 +68,17 @@ class Campaign:
             batch += 1
         self.seconds = monotonic() - began
 
+    @property
+    def requests(self) -> int:
+        """Requests that were sent, direct and through proxies."""
+        return self.tally.requests + self._shrinking.requests
+
     def report(self) -> Iterator[str]:
         """Yield the lines of a report."""
         tally = self.tally
         more = self._shrinking.requests
         yield f"{self.engine}: {tally.cases} cases, {tally.requests} requests, and {more} to make cases smaller"
-        yield f"  {self.seconds:.0f} s, {(tally.requests + more) / max(self.seconds, 0.001):.0f} requests/s"
+        yield f"  {self.seconds:.0f} s, {self.requests / max(self.seconds, 0.001):.0f} requests/s"
         yield f"  counted: {tally.counted} cases; the engine's own statuses: {dict(tally.statuses.most_common())}"
         for (mode, outcome), count in sorted(tally.outcomes.items()):
             yield f"  {mode}: {outcome or 'no marker'} {count}"

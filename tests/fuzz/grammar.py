@@ -15,6 +15,7 @@ from tests.fuzz.printing import styles, written
 from tests.fuzz.urls import (
     LIBRARY,
     SHELVES,
+    filters,
     msearch_paths,
     msearch_template_paths,
     odd_paths,
@@ -61,6 +62,17 @@ def _url_searches(draw: st.DrawFn) -> Case:
     else:
         more = [draw(questions), *more]
     request = Request(method=draw(_gets), target=target(draw(search_paths), more), headers=draw(more_headers))
+    return Case(plain=request, is_search=True, fetch=draw(_fetches), **draw(said))
+
+
+@st.composite
+def _filtered_searches(draw: st.DrawFn) -> Case:
+    """Return a `_search` of whose answer a part is shown."""
+    request = Request(
+        target=target(draw(search_paths), [draw(filters), *draw(pieces)]),
+        headers=JSON,
+        body=written(draw(search_bodies), draw(styles)).encode("utf-8", "surrogatepass"),
+    )
     return Case(plain=request, is_search=True, fetch=draw(_fetches), **draw(said))
 
 
@@ -233,5 +245,6 @@ cases: Final[st.SearchStrategy[Case]] = mixed(
     (2, _others()),
     (1, _template_searches()),
     (1, _native_searches()),
+    (1, _filtered_searches()),
 )
 """Everything."""

@@ -123,8 +123,10 @@ def test_markers_say_what_a_mode_can_do(mode: str, marker: str, expected: list[s
 def test_an_explanation_explains_what_it_names_and_nothing_else() -> None:
     """Engine, mode, request and kind count."""
     name = "order of printed members"
-    assert name == explanation("elasticsearch", "identity", "POST /_search", "_search: printed order")
-    assert explanation("opensearch", "identity", "POST /_search", "_search: printed order") is None
-    assert explanation("elasticsearch", "off", "POST /_search", "_search: printed order") is None
-    assert explanation("elasticsearch", "identity", "POST /_search", "_search: hits: order") is None
+    asked = "POST /_search?_source=n"
+    assert name == explanation("elasticsearch", "identity", asked, "_search: printed order")
+    assert explanation("opensearch", "identity", asked, "_search: printed order") is None
+    assert explanation("elasticsearch", "off", asked, "_search: printed order") is None
+    assert explanation("elasticsearch", "identity", "POST /_search", "_search: printed order") is None
+    assert explanation("elasticsearch", "identity", asked, "_search: hits: order") is None
     assert all(each.reason and each.modes and each.engines for each in (*GAPS, *FAULTS))

@@ -4,6 +4,7 @@ The short form is part of `make test`; `make fuzz N=100000` plays as many cases 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -46,16 +47,27 @@ def errors() -> Iterator[Errors]:
         logger.removeHandler(handler)
 
 
+@pytest.fixture(scope="module")
+def sent() -> Counter[str]:
+    """Requests that were sent so far, by engine."""
+    return Counter()
+
+
 @pytest.mark.timeout(SECONDS)
 def test_direct_and_proxied_answers_agree(
-    engine_url: str, errors: Errors, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    engine_url: str,
+    errors: Errors,
+    sent: Counter[str],
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Reranking that is off, fails, stalls or keeps the order changes nothing that is not explained."""
     engine = request.node.callspec.params["engine_url"]
     with indices(engine_url), Arena(engine_url) as arena:
         campaign = Campaign(arena, engine, SEED)
         campaign.run(EXAMPLES or SHORT)
-    report = "\n".join(campaign.report())
+    sent[engine] = campaign.requests
+    report = "\n".join([*campaign.report(), f"requests sent in all: {sent.total()} ({dict(sent)})"])
     if EXAMPLES:
         with capsys.disabled():
             request.config.get_terminal_writer().line(f"\n{report}")

@@ -146,7 +146,16 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "pretty": ("", "true", "false"),
     "human": ("", "false"),
     "error_trace": ("false",),
-    "filter_path": ("hits.hits", "-took", "hits.hits._id,took", "", "missing", "hits.*.%5fid"),
+    "filter_path": (
+        "hits.hits",
+        "-took",
+        "%20hits.hits._id%20,,took",
+        "",
+        "missing",
+        "hits.*.%5fid",
+        "hits.hits.",
+        "-",
+    ),
     "format": ("json", "yaml", "x", "JSON", ""),
     "scroll": ("1s", "x"),
     "batched_reduce_size": ("2", "1"),
@@ -182,6 +191,31 @@ pieces: Final = mixed(
     (8, st.lists(_piece, min_size=1, max_size=3)),
     (1, st.lists(st.one_of(_piece, _odd_piece), max_size=4)),
 )
+
+_shown: Final = st.sampled_from(
+    [
+        *(
+            "hits",
+            "hits.hits",
+            "*",
+            "hits.*",
+            "hits.h*",
+            "hits.hits.*",
+            "hits.total",
+            "hits.max_score",
+            "took",
+            "_shards",
+        ),
+        *("hits.hits._id", "hits.hits._index", "hits.hits._score", "hits.hits._s*", "hits.hits._source", "*.*._id"),
+        *("hits.hits._source.title", "hits.hits._source.b*", "hits.hits._source.exotic.*", "hits.hits._source.missing"),
+        *("hits.hits.fields", "hits.hits.fields.n", "hits.hits.highlight", "hits.hits.inner_hits", "hits.hits.sort"),
+        *("timed_out", "_shards.*", "_shards.failed", "aggregations", "suggest", "**._id", "error", "status"),
+    ]
+)
+filters: Final = st.lists(
+    st.tuples(st.sampled_from(["", "", "", "-"]), _shown).map("".join), min_size=1, max_size=3
+).map(lambda patterns: f"filter_path={','.join(patterns)}")
+"""What of an answer is shown, and what is not."""
 
 questions: Final = st.sampled_from([f"q={value}" for value in PARAMETERS["q"]])
 """Searches in the URL."""

@@ -107,6 +107,9 @@ CASES: Mapping[str, Case] = {
     "GET without a body": no_words(method="GET"),
     "an empty object": no_words(body=b"{}"),
     "blanks": impossible(SkipReason.UNPARSABLE, body=b"  \n "),
+    "an empty source": impossible(
+        SkipReason.UNPARSABLE, method="GET", parameters="?source=&source_content_type=application/json"
+    ),
     "match_all": no_words({"match_all": {}}),
     "match_none": no_words({"match_none": {}}),
     "term": no_words({"term": {"body": "tea"}}),
@@ -181,9 +184,10 @@ CASES: Mapping[str, Case] = {
     "search_after": impossible(SkipReason.SEARCH_AFTER, more={"search_after": [0.013], "sort": [{"_score": "desc"}]}),
     "search_after without a sort": impossible(SkipReason.SEARCH_AFTER, more={"search_after": [0.013]}),
     "collapse": impossible(SkipReason.COLLAPSE, more={"collapse": {"field": "shelf", "inner_hits": {"name": "most"}}}),
-    "filter_path": impossible(SkipReason.FILTER_PATH, parameters="?filter_path=hits.hits._id,hits.total"),
+    "filter_path without hits": impossible(SkipReason.FILTER_PATH, parameters="?filter_path=hits.total,took"),
+    "filter_path of any depth": impossible(SkipReason.FILTER_PATH, parameters="?filter_path=**._id"),
     "filter_path that leaves out": impossible(
-        SkipReason.FILTER_PATH, parameters="?filter_path=-took,-hits.hits._source"
+        SkipReason.FILTER_PATH, parameters="?filter_path=-took,-hits.hits._score"
     ),
     "beyond the result window": impossible(SkipReason.BEYOND_RESULT_WINDOW, more={"from": 9_999, "size": 10}),
     # --- rankings that depend on size

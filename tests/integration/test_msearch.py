@@ -128,6 +128,8 @@ WHOLES: Mapping[str, tuple[str, bytes, Mapping[str, str]]] = {
     "an unknown clause": ("", ndjson({}, TEA, {}, {"query": {"nonsense": {}}}), {}),
     "an unknown setting": ("", ndjson({}, TEA, {}, {**TEA, "nonsense": 1}), {}),
     "nothing": ("", b"", {}),
+    "an empty body line": ("", ndjson({}, TEA) + b"{}\n\n", {}),
+    "a blank body line": ("", b"{}\n \t\r\n" + ndjson({}, TEA), {}),
     "an empty line": ("", b"\n", {}),
     "an unknown parameter": ("?nonsense=1", ndjson({}, TEA), {}),
     "YAML": ("?format=yaml", ndjson({}, TEA), {}),

@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.books import BOOKS, call, put_documents
 from tests.integration.proxies import ShortestFirst, proxied
-from tests.integration.wire import NDJSON, send
+from tests.integration.wire import NDJSON, same_but_time, send
 
 TEA: dict[str, Any] = {"match": {"body": "tea"}}
 STANDARD: dict[str, Any] = {"standard": {"query": TEA}}
@@ -75,6 +75,19 @@ async def test_opensearchs_query_context_is_answered(engine_url: str, library: s
     assert [got.ids] * 2 == [[hit["_id"] for hit in item["hits"]["hits"]] for item in many.json["responses"]]
 
 
+async def test_a_reranker_beside_other_searches_is_answered(engine_url: str, library: str) -> None:
+    """Although the engine refuses the whole `_msearch` for it."""
+    searches = [{"query": TEA}, reranker(), {"query": {"match_all": {}}}]
+    content = "".join(f"{{}}\n{json.dumps(each)}\n" for each in searches).encode()
+    scorer = ShortestFirst()
+    async with proxied(engine_url, scorer, deadline=0) as proxy:
+        got = await send(proxy, "POST", f"/{library}/_msearch", body=content, headers=NDJSON)
+        alone = await send(proxy, "POST", f"/{library}/_search", body=reranker())
+    assert ["applied", "applied", "skipped"] == [entry.partition(";")[0] for entry in got.marker.split(", ")]
+    assert {"tea", "how to make tea"} == set(scorer.queries)
+    assert alone.ids == [hit["_id"] for hit in got.json["responses"][1]["hits"]["hits"]]
+
+
 async def test_an_error_inside_a_reranker_is_the_engines(engine_url: str, library: str) -> None:
     """What cannot be run without a reranker cannot be run with one."""
     inner = {"standard": {"query": {"no_such_query": {}}}}
@@ -138,6 +151,16 @@ async def test_a_ranking_by_vectors_is_reranked_within_its_page(
 
 # --- templates (OpenSearch) ---------------------------------------------------------------------------------
 
+GOOD = '{"source":{"query":{"match":{"body":"tea"}}}}'
+BAD = '{"source":{"query":{"no_such_query":{"body":"tea"}}}}'
+REFUSED_TEMPLATES = (
+    ("an error", "/%s/_search/template", BAD.encode()),
+    ("no pipeline to be verbose about", "/%s/_search/template?verbose_pipeline=true", GOOD.encode()),
+    ("one bad search", "/%s/_msearch/template", f"{{}}\n{GOOD}\n{{}}\n{BAD}\n".encode()),
+    ("an unknown setting", "/%s/_search/template", b'{"source":{"query":{"match":{"body":"tea"}},"nonsense":1}}'),
+)
+"""Templates that the engine answers in other words, or at all, than the searches that they stand for."""
+
 
 async def test_templates_are_reranked_as_what_they_stand_for(opensearch_url: str, index_name: str) -> None:
     """Stored and inline, alone and many at once; the answers have the shape of a template's."""
@@ -159,6 +182,13 @@ async def test_templates_are_reranked_as_what_they_stand_for(opensearch_url: str
         lines = [{"index": index_name}, stored, {"index": index_name}, inline]
         content = "".join(json.dumps(line) + "\n" for line in lines).encode()
         many = await send(proxy, "POST", "/_msearch/template", body=content, headers=NDJSON)
+        for kind, target, content in REFUSED_TEMPLATES:
+            got, own = [
+                await send(url, "POST", target % index_name, body=content, headers=NDJSON)
+                for url in (proxy, opensearch_url)
+            ]
+            assert same_but_time(own) == same_but_time(got), kind
+            assert got.marker.startswith("skipped; reason="), kind
     assert 2 == many.marker.count("applied")
     assert [["8", "7", "6", "5"]] * 2 == [
         [hit["_id"] for hit in item["hits"]["hits"]] for item in many.json["responses"]

@@ -91,7 +91,8 @@ ORDER: Final = Explanation(
     modes="ABCDE",
     reason="the engine writes the members of these answers in the order of a hash or of arrival",
     call=re.compile(
-        r"^GET \S*/_(?:mapping|settings|field_caps|alias(?:es)?|template|index_template|cluster/state)(?:[/?]|$)"
+        r"^(?:GET \S*/_(?:mapping|settings|field_caps|alias(?:es)?|template|index_template|cluster/state)"
+        r"|POST \S*/_close)(?:[/?]|$)"
     ),
     path=re.compile(r"^bytes$"),
 )

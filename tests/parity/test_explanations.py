@@ -25,6 +25,8 @@ from tests.parity.explanations import EXPLANATIONS, explain
         ("A", "GET /_cat/indices", ["body.3"], None),
         ("A", "GET /a/_search", ["body.aggregations.time"], None),
         ("A", "GET /a/_mapping", ["bytes"], {"order of names"}),
+        ("A", "POST /a*/_close", ["bytes"], {"order of names"}),
+        ("A", "POST /a*/_close", ["body.acknowledged"], None),
         ("A", "GET /a/_search", ["bytes"], None),
         ("A", "GET /_bulk", ["body.items.3.index._seq_no"], {"documents without ids"}),
         ("A", "GET /_bulk", ["body.items.3.index.status"], None),

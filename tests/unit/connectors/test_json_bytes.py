@@ -26,6 +26,7 @@ from connectors.json_bytes import (
     splice,
 )
 from tests.unit import json_texts
+from tests.unit.connectors.json_bytes_target import SEEDS, check
 
 ODD = ' { "a" : 12345678901234567890 ,"b":1E+2, "c" : -0.0,\n"d":"\\ud800\\/\\u0041" , "b": [ 1 ,2 ], "e":{}\t}\r\n'
 
@@ -294,3 +295,15 @@ def test_depth_agrees_with_the_parsed_value(text: str) -> None:
         text, parse_int=str, parse_float=str, object_pairs_hook=lambda members: [value for _, value in members]
     )
     assert deep(pairs) == depth(text, 1000)
+
+
+@pytest.mark.parametrize("content", SEEDS)
+def test_what_fuzzing_begins_with_holds(content: bytes) -> None:
+    """The search of `json_bytes_target` starts from cases that keep every promise."""
+    check(content)
+
+
+@given(st.one_of(json_texts.objects.map(str.encode), json_texts.search_answers().map(str.encode), st.binary()))
+def test_what_fuzzing_looks_for_is_not_found_by_chance(content: bytes) -> None:
+    """The promises hold for JSON that nobody prints, and for any bytes."""
+    check(content)

@@ -119,8 +119,28 @@ def test_the_index_of_an_item(header: str, target: str, index: str) -> None:
 
 @pytest.mark.parametrize(
     "lines",
-    ["x\n{}\n", "[]\n{}\n", "{}\n[]\n", "{}\nx\n", "{}\n{} {}\n", '{"index":[1]}\n{}\n', "[" * 10_000 + "\n{}\n"],
-    ids=["header", "header array", "body array", "body", "two bodies", "index of numbers", "deep header"],
+    [
+        "x\n{}\n",
+        "[]\n{}\n",
+        "{}\n[]\n",
+        "{}\nx\n",
+        "{}\n{} {}\n",
+        "{}\n\n",
+        "{}\n \t\r\n",
+        '{"index":[1]}\n{}\n',
+        "[" * 10_000 + "\n{}\n",
+    ],
+    ids=[
+        "header",
+        "header array",
+        "body array",
+        "body",
+        "two bodies",
+        "no body",
+        "blank body",
+        "index of numbers",
+        "deep header",
+    ],
 )
 def test_an_item_that_cannot_be_read_keeps_its_lines(lines: str) -> None:
     """Its siblings are read all the same."""
@@ -128,13 +148,6 @@ def test_an_item_that_cannot_be_read_keeps_its_lines(lines: str) -> None:
     bad, good = calls_of(request)
     assert (None, "books") == (bad, good and good.index)
     assert request is kept(request)
-
-
-def test_a_blank_body_line_is_a_search_for_everything() -> None:
-    """As the engines read it."""
-    (call,) = calls_of(multi("{}\n \n"))
-    assert call is not None
-    assert () == call.members
 
 
 def test_an_item_has_the_requests_headers_and_parameters() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.base import SearchResponse
-from sidecar.native import DEFAULT_INFERENCE_ID, OUR_INFERENCE_ID, Native, find, is_refused, unwrap
+from sidecar.native import DEFAULT_INFERENCE_ID, OUR_INFERENCE_ID, Native, find, refused, unwrap
 from sidecar.types import RerankOptions
 from tests.unit.doubles import answer_with, call, match
 
@@ -22,6 +22,9 @@ def reranker(inner: Any = STANDARD, **settings: Any) -> dict[str, Any]:
 def context(**settings: Any) -> dict[str, Any]:
     """Return a search with OpenSearch's query context."""
     return {"query": {"match": {"text": "blue sky"}}, "ext": {"rerank": {"query_context": settings}}}
+
+
+CONTEXT = context(query_text="x")
 
 
 def found(body: dict[str, Any]) -> Native:
@@ -156,13 +159,13 @@ def test_a_query_context_is_taken_out() -> None:
 
 # --- refusals -----------------------------------------------------------------------------------------------
 
-REFUSALS = {
-    "Elasticsearch without inference": (400, "unknown retriever [text_similarity_reranker]"),
-    "OpenSearch": (400, "Unknown key for a START_OBJECT in [retriever]."),
-    "a licence": (403, "current license is non-compliant for [text_similarity_reranker]"),
-    "no endpoint": (404, "Inference endpoint not found [.rerank-v1-elasticsearch]"),
-    "ext": (400, "unknown named object category [org.opensearch.search.SearchExtBuilder]"),
-    "ext with other plugins": (400, "[1:50] [ext] unknown field [rerank]"),
+REFUSALS: dict[str, tuple[dict[str, Any], int, str]] = {
+    "Elasticsearch without inference": (reranker(), 400, "unknown retriever [text_similarity_reranker]"),
+    "OpenSearch": (reranker(), 400, "Unknown key for a START_OBJECT in [retriever]."),
+    "a licence": (reranker(), 403, "current license is non-compliant for [text_similarity_reranker]"),
+    "no endpoint": (reranker(), 404, "Inference endpoint not found [.rerank-v1-elasticsearch]"),
+    "ext": (CONTEXT, 400, "unknown named object category [org.opensearch.search.SearchExtBuilder]"),
+    "ext with other plugins": (CONTEXT, 400, "[1:50] [ext] unknown field [rerank]"),
 }
 
 
@@ -171,10 +174,11 @@ def error(status: int, reason: str) -> SearchResponse:
     return answer_with(json.dumps({"error": {"type": "x", "reason": reason}, "status": status}), status)
 
 
-@pytest.mark.parametrize(("status", "reason"), REFUSALS.values(), ids=REFUSALS)
-def test_what_engines_say_of_a_reranker_that_they_cannot_run(status: int, reason: str) -> None:
+@pytest.mark.parametrize(("body", "status", "reason"), REFUSALS.values(), ids=REFUSALS)
+def test_what_engines_say_of_a_reranker_that_they_cannot_run(body: dict[str, Any], status: int, reason: str) -> None:
     """Then we run it."""
-    assert is_refused(error(status, reason))
+    asked = found(body)
+    assert [asked] == refused({0: asked}, error(status, reason))
 
 
 @pytest.mark.parametrize(
@@ -184,10 +188,28 @@ def test_what_engines_say_of_a_reranker_that_they_cannot_run(status: int, reason
         error(400, "unknown query [mtch]"),
         error(429, "text_similarity_reranker queue is full"),
         error(500, "text_similarity_reranker failed"),
+        error(400, "[1:99] [text_similarity_reranker] failed to parse field [retriever]"),
+        error(400, "unknown retriever [rrrf]"),
+        error(400, "[standard] [retriever] unknown key"),
+        error(400, "[rerank_v2] unknown setting"),
         answer_with('{"hits":{"hits":[{"_source":{"a":"text_similarity_reranker"}}]}}'),
         SearchResponse(status=400, headers=(("Content-Encoding", "gzip"),), body=b"no gzip"),
     ],
 )
 def test_other_errors_are_no_refusals(answer: SearchResponse) -> None:
-    """They stand."""
-    assert not is_refused(answer)
+    """They stand, and so do those of a mistake inside a reranker that the engine can run."""
+    assert not refused({0: found(reranker()), 1: found(CONTEXT)}, answer)
+
+
+def test_each_item_of_an_msearch_has_its_own_refusal() -> None:
+    """One endpoint is there, the other is not; an error of the request as a whole is about every retriever."""
+    mine, ours, other = (
+        found(reranker(inference_id="mine")),
+        found(reranker(inference_id="b")),
+        found(context(query_text="x")),
+    )
+    missing = error(404, "Inference endpoint not found [mine]").body.decode()
+    answer = answer_with(f'{{"responses":[{missing},{{"hits":{{"hits":[]}},"status":200}},{{}}]}}')
+    assert [mine] == refused({0: mine, 1: ours, 2: other}, answer)
+    assert [mine, ours] == refused({0: mine, 1: ours, 2: other}, error(400, REFUSALS["OpenSearch"][2]))
+    assert [] == refused({}, error(400, REFUSALS["OpenSearch"][2]))

@@ -625,13 +625,106 @@ async def test_the_first_answer_stands_when_asking_for_more_text_fails() -> None
     assert (["a", "bb", "ccc", "dddd"], True) == (texts(answer), marker_of(answer).startswith("applied"))
 
 
-async def test_a_refused_question_for_text_is_answered_as_written() -> None:
-    """The second widening is a widening like the first."""
+async def test_the_first_answer_stands_when_the_engine_refuses_to_give_more_text() -> None:
+    """It is not asked again."""
     engine = ScriptedEngine(*COPIED, override=lambda _, body: error_with(400) if "fields" in body else None)
-    request = search(match("blue", "all"))
-    answer = await reranking(engine).search(request)
-    assert (["1", "2"], "skipped; reason=widening_refused") == (ids(answer), marker_of(answer))
+    connector, request = reranking(engine), search(match("blue", "all"))
+    for asked in (2, 3):
+        answer = await connector.search(request)
+        assert (["1", "2"], "skipped; reason=no_text_field") == (ids(answer), marker_of(answer))
+        assert without_ours(await direct(ScriptedEngine(*COPIED), request)) == without_ours(answer)
+        assert asked == len(engine.bodies)
+
+
+COSTLY = {
+    "aggs": {"n": {"max": {"field": "n"}}},
+    "suggest": {"s": {"text": "blu", "term": {"field": "all"}}},
+    "profile": True,
+    "highlight": {"fields": {"all": {}}},
+    "docvalue_fields": ["n"],
+}
+
+
+@pytest.mark.parametrize(
+    "request_", [search(match("blue", "all", **COSTLY)), msearch({}, match("blue", "all", **COSTLY))]
+)
+async def test_missing_text_costs_nothing_but_text(request_: SearchRequest) -> None:
+    """Aggregations, suggestions and the caller's view are computed once; the page is cut from the first answer."""
+
+    def answer_once(_: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+        if "aggs" not in body:
+            return None
+        text = ScriptedEngine(*COPIED).render(body)[:-1] + ',"aggregations":{"n":{"value":7.0}}}'
+        return answer_with(text, headers=(*ENGINE_HEADERS, ("Warning", "299 old")))
+
+    engine, scorer = ScriptedEngine(*COPIED, override=answer_once), ScriptedScorer()
+    is_many = "_msearch" in request_.target
+    answer = await (reranking(engine, scorer).msearch if is_many else reranking(engine, scorer).search)(request_)
+    first, second = [*engine.bodies, *(json.loads(each.body.split(b"\n")[1]) for each in engine.msearches)]
+    assert {**match("blue", "all", **COSTLY), "size": 100} == first
+    assert {**match("blue", "all"), "from": 0, "size": 100, "_source": False, "fields": ["all"]} == second
+    found = answer.json["responses"][0] if is_many else answer.json
+    assert ({"n": {"value": 7.0}}, ["2", "1"]) == (found["aggregations"], [hit["_id"] for hit in found["hits"]["hits"]])
+    assert (["ccc", "a"], is_many) == (scorer.texts, header(answer.headers, "Warning") is None)
+
+
+def filtering(request: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+    """Be an engine that understands three filters: ids, ids and what we need, and what text is asked for with."""
+    found = json.loads(ScriptedEngine(*COPIED).render(body))["hits"]["hits"]
+    shown = {
+        "hits.hits._id": ("_id",),
+        "hits.hits._id,timed_out,_shards.failed,hits.hits._score,hits.hits.fields,hits.hits._id,hits.hits._index": (
+            "_index",
+            "_id",
+            "_score",
+            "fields",
+        ),
+        "timed_out,_shards,hits.hits": ("_index", "_id", "_score", "fields"),
+    }[request.param("filter_path") or ""]
+    hits = [{name: hit[name] for name in shown if name in hit} for hit in found]
+    whole = {"timed_out": False, "_shards": {"failed": 0}} if len(shown) > 1 else {}
+    return answer_with(json.dumps({**whole, "hits": {"hits": hits}}, separators=(",", ":")))
+
+
+@pytest.mark.parametrize("fetch", ["once", "twice"])
+async def test_a_filtered_answer_is_reranked_and_filtered(fetch: str) -> None:
+    """The text is asked for, and neither it nor what else we need is shown."""
+    engine, scorer = ScriptedEngine(*COPIED, override=filtering), ScriptedScorer()
+    request = search(match("blue", "all"), target="/books/_search?filter_path=hits.hits._id")
+    answer = await reranking(engine, scorer, fetch=fetch).search(request)
+    assert b'{"hits":{"hits":[{"_id":"2"},{"_id":"1"}]}}' == answer.body
+    assert (["ccc", "a"], "applied; candidates=2; window=100; model=scripted") == (scorer.texts, marker_of(answer))
+    assert [{**match("blue", "all"), "size": 100, "fields": ["all"]}] == engine.bodies
+
+
+async def test_a_filtered_answer_of_a_failing_second_stage_is_the_engines() -> None:
+    """Asked for as the caller wrote it."""
+    engine, request = (
+        ScriptedEngine(*COPIED, override=filtering),
+        search(match(), target="/_search?filter_path=hits.hits._id"),
+    )
+    answer = await reranking(engine, FailingScorer(errors.ScorerLost("gone"))).search(request)
+    assert b'{"hits":{"hits":[{"_id":"1"},{"_id":"2"}]}}' == answer.body
     assert request == engine.searches[-1]
+
+
+async def test_fields_that_the_engine_refuses_are_not_asked_for_again() -> None:
+    """OpenSearch does so where `_source` is switched off in the mapping."""
+
+    def refuse(_: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+        reason = "Unable to retrieve the requested [fields] since _source is disabled in the mappings for index [books]"
+        refused = json.dumps({"error": {"type": "illegal_argument_exception", "reason": reason}, "status": 400})
+        return answer_with(refused, 400) if "fields" in body else None
+
+    engine = ScriptedEngine("a", "bb", override=refuse)
+    for fetch in ("once", "twice"):
+        engine.searches.clear()
+        connector = reranking(engine, fetch=fetch)
+        request = search(match(_source=False))
+        answers = [await connector.search(request) for _ in range(2)]
+        assert ["skipped; reason=widening_refused", "skipped; reason=no_text_field"] == [marker_of(a) for a in answers]
+        assert 1 == len({without_ours(answer) for answer in answers})
+        assert [True, False, False] == ["fields" in body for body in engine.bodies]
 
 
 async def test_all_text_fields_stand_in_for_a_star() -> None:
@@ -999,6 +1092,28 @@ async def test_a_failing_second_stage_after_a_slim_search_costs_nothing() -> Non
     assert json.loads(request.body) == engine.bodies[-1]
 
 
+@pytest.mark.parametrize("is_pretty", [False, True])
+async def test_a_page_that_min_score_empties_is_the_callers_own_without_hits(is_pretty: bool) -> None:
+    """As one step gives it, although the slim search asked for less."""
+    request = search(match(size=2))
+    engine = four(is_pretty=is_pretty)
+    twice = await reranking(engine, fetch="twice", min_score=1.0).search(request)
+    once = await reranking(four(is_pretty=is_pretty), fetch="once", min_score=1.0).search(request)
+    assert (without_ours(once), marker_of(once)) == (without_ours(twice), marker_of(twice))
+    assert ([], match(size=2)) == (texts(twice), engine.bodies[-1])
+
+
+async def test_a_page_that_min_score_empties_hides_no_refusal() -> None:
+    """What the slim search leaves out may be what the engine refuses."""
+
+    def refuse(_: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+        return error_with(400) if "highlight" in body else None
+
+    answer = await reranking(four(override=refuse), fetch="twice", min_score=1.0).search(search(match(highlight={})))
+    assert without_ours(error_with(400)) == without_ours(answer)
+    assert "skipped; reason=engine_error" == marker_of(answer)
+
+
 async def test_a_page_whose_hit_went_away_is_the_engines() -> None:
     """Somebody deleted a document between the two steps."""
 
@@ -1106,6 +1221,38 @@ async def test_a_relayed_reranker_that_the_engine_refuses_is_ours() -> None:
         reranking(four(override=without_rerankers)), "POST", request.target, request.body, request.headers
     )
     assert ["a", "bb", "ccc", "dddd"] == texts(answer)
+
+
+class RefusingAsAWhole(ScriptedEngine):
+    """An engine that refuses an `_msearch` as a whole for a reranker in one of its searches."""
+
+    async def msearch(self, request: SearchRequest) -> SearchResponse:
+        """Refuse, or answer."""
+        found = without_rerankers(request, {"retriever": 1}) if b"text_similarity_reranker" in request.content else None
+        return found or await super().msearch(request)
+
+
+@pytest.mark.parametrize("kind", [ScriptedEngine, RefusingAsAWhole])
+async def test_a_refused_reranker_beside_other_searches_is_ours(kind: type[ScriptedEngine]) -> None:
+    """Whether the engine refuses the item or the whole; which is learned once."""
+    engine, scorer = kind(*LONG_TO_SHORT, override=without_rerankers), ScriptedScorer()
+    connector, native = reranking(engine, scorer), json.loads(native_search().body)
+    request = msearch({}, match("sky"), {}, native, {}, {"query": {"match_all": {}}})
+    for _ in range(2):
+        answer = await connector.msearch(request)
+        asked, engine.msearches[:] = len(engine.msearches), []
+        shown = [[hit["_source"]["text"] for hit in item["hits"]["hits"]] for item in answer.json["responses"]]
+        assert [list(LONG_TO_SHORT[::-1])] * 2 + [list(LONG_TO_SHORT)] == shown
+        assert ["applied", "applied", "skipped"] == [each.split(";")[0] for each in marker_of(answer).split(", ")]
+    assert 1 == asked
+    assert {"sky", "why blue"} == set(scorer.queries)
+
+
+async def test_a_reranker_that_the_engine_runs_stays_the_engines_beside_other_searches() -> None:
+    """Only what is refused is taken over."""
+    answer = await reranking(four()).msearch(msearch({}, match(), {}, json.loads(native_search().body)))
+    assert ["applied", "skipped"] == [each.split(";")[0] for each in marker_of(answer).split(", ")]
+    assert marker_of(answer).endswith("reason=native_rerank")
 
 
 async def test_another_error_of_a_search_with_a_reranker_stands() -> None:
@@ -1288,3 +1435,78 @@ async def test_splitting_texts_is_bound_by_the_deadline() -> None:
     answer = await reranking(four(), Stalled(), passage_tokens=2, deadline=0.03).search(search(match()))
     assert "degraded; reason=deadline" == marker_of(answer)
     assert list(LONG_TO_SHORT) == texts(answer)
+
+
+OWN_ERROR = b'{"error":{"reason":"of the template"},"status":400}'
+OWN_ANSWER = b'{"took":1,"hits":{"hits":[]},"status":200}'
+
+
+class RefusingWhatIsRendered(ScriptedEngine):
+    """An engine that refuses searches for "bad", and answers their templates in its own way."""
+
+    def __init__(self, own: bytes, source: dict[str, Any]) -> None:
+        """Answer the template itself with `own`, and render it to `source`, or to a good search where it says so."""
+        super().__init__(*LONG_TO_SHORT, override=self._judge)
+        self.own, self.source = own, source
+
+    def _judge(self, request: SearchRequest, body: dict[str, Any]) -> SearchResponse | None:
+        if "_render/template" in request.target:
+            return answer_with(json.dumps({"template_output": match() if body["id"] == "good" else self.source}))
+        if request.target.endswith("/template"):
+            return answer_with(self.own, status=json.loads(self.own)["status"])
+        return error_with(400) if body["query"]["match"]["text"] == "bad" else None
+
+    async def msearch(self, request: SearchRequest) -> SearchResponse:
+        """Answer the template itself, or what it stands for."""
+        if not request.target.endswith("/template"):
+            return await super().msearch(request)
+        self.msearches.append(request)
+        return answer_with(b'{"responses":[' + self.own + b"]}")
+
+
+@pytest.mark.parametrize(
+    ("own", "marker"), [(OWN_ERROR, "skipped; reason=engine_error"), (OWN_ANSWER, "skipped; reason=template")]
+)
+@pytest.mark.parametrize("options", [{}, {"window": 10}, {"fetch": "twice"}])
+async def test_what_is_refused_of_a_template_is_asked_of_the_template_itself(
+    own: bytes, marker: str, options: dict[str, Any]
+) -> None:
+    """The engine may refuse it in other words, or not at all."""
+    engine = RefusingWhatIsRendered(own, match("bad"))
+    answer = await relayed(
+        reranking(engine, **options), "POST", "/books/_search/template", b'{"id":"bad"}', (*JSON, *OURS)
+    )
+    assert (own, json.loads(own)["status"], marker) == (answer.body, answer.status, marker_of(answer))
+    assert ("/books/_search/template", b'{"id":"bad"}') == (engine.searches[-1].target, engine.searches[-1].body)
+    assert JSON == engine.searches[-1].headers
+
+
+@pytest.mark.parametrize("bad", [match("bad"), {**match("bad"), "sort": "n"}], ids=["to rerank", "left alone"])
+async def test_one_refused_search_of_a_templated_msearch_leaves_all_of_them(bad: dict[str, Any]) -> None:
+    """As the engine answers their templates."""
+    engine = RefusingWhatIsRendered(OWN_ERROR, bad)
+    body = b'{}\n{"id":"good"}\n{}\n{"id":"bad"}\n'
+    answer = await relayed(reranking(engine), "POST", "/_msearch/template", body, JSON)
+    assert b'{"responses":[' + OWN_ERROR + b"]}" == answer.body
+    assert body == engine.msearches[-1].body
+    assert "skipped; reason=template" == marker_of(answer).split(", ")[0]
+
+
+async def test_a_template_with_settings_for_us_never_reaches_the_engine() -> None:
+    """It would refuse them: what the template stands for is asked without them, refused or left alone."""
+    for source, status in ((match("bad"), 400), ({"query": {"match": {"text": "x"}}, "sort": "n"}, 200)):
+        engine = RefusingWhatIsRendered(OWN_ERROR, {**source, "ext": {"rerank": {"window": 5}}})
+        answer = await relayed(reranking(engine), "POST", "/books/_search/template", b'{"id":"bad"}', JSON)
+        assert status == answer.status
+        targets = [asked.target for asked in (*engine.searches, *engine.relayed)]
+        assert {"/_render/template", "/books/_search"} == set(targets)
+
+
+async def test_strict_mode_of_a_template_is_ours() -> None:
+    """The engine refused nothing."""
+    engine = four(override=rendering)
+    scorer = FailingScorer(errors.ScorerLost("gone"))
+    answer = await relayed(
+        reranking(engine, scorer, on_failure="error"), "POST", "/books/_search/template", b'{"id":"mine"}', JSON
+    )
+    assert (500, "degraded; reason=scorer_lost") == (answer.status, marker_of(answer))

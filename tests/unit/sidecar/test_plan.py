@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import SearchRequest
+from sidecar import multi_search
 from sidecar.errors import BadRerankRequest
 from sidecar.plan import DEFAULT_SIZE, MAX_RESULT_WINDOW, Plan, Skip, plan, title_first, widen
 from sidecar.search_call import SearchCall, parse, write
 from sidecar.types import RerankOptions, SkipReason
-from tests.unit.doubles import JSON, call, match, search
+from tests.unit.doubles import JSON, call, match, msearch, search
 
 DEFAULTS = RerankOptions()
 NATIVE = {
@@ -371,6 +372,28 @@ def test_widening_in_the_url() -> None:
     assert f'{{"fields":["text"],{QUERY}}}' == request.body.decode()
 
 
+def test_widening_a_filter() -> None:
+    """What we need is shown beside what the caller sees, in its place."""
+    request = widened(f'{{{QUERY},"size":50}}', "/books/_search?filter_path=hits.hits._id,took&x=%zz")
+    more = "timed_out%2C_shards.failed%2Chits.hits._score%2Chits.hits.fields%2Chits.hits._id%2Chits.hits._index"
+    assert request.target == f"/books/_search?filter_path=hits.hits._id%2Ctook%2C{more}&x=%zz"
+
+
+def test_a_filter_of_highlights_is_left_alone_where_they_count() -> None:
+    """Nobody knows whether they are shown."""
+    target = "/books/_search?filter_path=hits"
+    body = {"ext": {"rerank": {"text_from": "highlight"}}}
+    assert SkipReason.FILTER_PATH is reason(call(match(**body), target=target))
+    assert reason(call(match(), target=target)) is None
+
+
+def test_a_filter_of_an_msearch_has_other_paths() -> None:
+    """They are left alone."""
+    (item,) = multi_search.parse(msearch({}, match(), target="/_msearch?filter_path=-took"))
+    assert item.call is not None
+    assert SkipReason.FILTER_PATH is reason(item.call)
+
+
 def test_a_search_as_wide_as_the_window_is_sent_as_it_is() -> None:
     """Nothing is written anew where nothing has to change."""
     request = search(f'{{{QUERY}, "size" : 5e1 }}')
@@ -422,6 +445,11 @@ def test_own_fields(body: dict[str, Any], target: str, expected: tuple[str, ...]
         ({}, "/_search?_source_includes=a", False),
         ({}, "/_search?stored_fields=a", False),
         ({"fields": ["a"]}, "/_search", True),
+        ({}, "/_search?filter_path=hits.hits._source", True),
+        ({}, "/_search?filter_path=-took", True),
+        ({}, "/_search?filter_path=", True),
+        ({}, "/_search?filter_path=hits.hits._id", False),
+        ({}, "/_search?filter_path=-hits.hits._source.v", False),
     ],
 )
 def test_has_whole_source(body: dict[str, Any], target: str, expected: bool) -> None:

@@ -67,6 +67,18 @@ def test_a_hit_without_text_keeps_its_place() -> None:
     assert [None, 4, None, 2] == [place.scored and place.scored.candidate.rank for place in placed]
 
 
+def test_what_a_cascade_has_pruned_scores_as_if_it_lay_behind_the_window() -> None:
+    """Below every hit that the model scored, above every hit after it, a hit without text as its neighbour."""
+    pruned = [
+        ScoredCandidate(candidate=Candidate(rank=rank, score=None, text="text"), model_score=None, fused_score=None)
+        for rank in (4, 1)
+    ]
+    placed = lay_out(6, 5, [scored(3, 0.0), scored(5, 0.0), *pruned])
+    assert [3, 2, 5, 4, 1, 6] == [place.rank for place in placed]
+    assert [1.0, 1.0, 1.0, tail_score(4), tail_score(5), tail_score(6)] == [place.score for place in placed]
+    assert [3, 2, 5] == [place.rank for place in above(placed, 0.5, "cross-encoder")]
+
+
 def test_without_scores_the_order_is_the_first_stage_s() -> None:
     """A window of nothing changes nothing."""
     assert [1, 2, 3] == [place.rank for place in lay_out(3, 0, [])]

@@ -76,6 +76,16 @@ def test_white_space_is_no_body() -> None:
         call(" \n")
 
 
+@pytest.mark.parametrize(
+    "target", ["/_search?source=", "/_search?source=&q=blue", "/_search?q=blue&source", "/_search?source=%20"]
+)
+def test_an_empty_source_is_no_body(target: str) -> None:
+    """The engines refuse it, unless a body makes them pass over it."""
+    with pytest.raises(ValueError, match="white space"):
+        parse(SearchRequest(method="GET", target=target))
+    assert parse(search({"size": 9}, target=target)).body("size") == 9.0
+
+
 def test_a_body_without_a_type_gets_none() -> None:
     """The engines refuse such a request; a type of ours would hide that."""
     request = SearchRequest(method="POST", target="/_search", body=b'{"size":1}')

@@ -141,7 +141,8 @@ async def test_an_engine_that_does_not_tell_is_asked_again(answer: Callable[[], 
         ({"_source": False}, "/_search", ("title", "body")),
         ({"_source": ["year"]}, "/_search", ("title", "body")),
         ({}, "/_search?_source=false", ("title", "body")),
-        ({"stored_fields": "_none_"}, "/_search", ("title", "body")),
+        ({"stored_fields": "_none_"}, "/_search", ()),
+        ({"_source": False}, "/_search?stored_fields=_none_", ()),
         ({"_source": False, "fields": ["title"]}, "/_search", ("body",)),
         ({"_source": False, "fields": ["t*", {"field": "body"}]}, "/_search", ()),
         ({"_source": False, "stored_fields": ["body"]}, "/_search", ("title",)),
@@ -153,7 +154,8 @@ async def test_an_engine_that_does_not_tell_is_asked_again(answer: Callable[[], 
         "no source",
         "filtered source",
         "no source, in the URL",
-        "stored fields",
+        "stored fields forbidden",
+        "stored fields forbidden, in the URL",
         "one asked for",
         "all asked for",
         "one stored",
@@ -222,3 +224,13 @@ async def test_what_a_filtered_source_shows_is_not_asked_for(source: Any, expect
     """Fields that it names are there to read; patterns are the engine's business."""
     plan = a_plan(_source=source)
     assert expected == TextFields(ScriptedEngine()).to_ask_for(plan, ("title", "text"))
+
+
+async def test_fields_that_the_engine_refused_are_not_asked_for_again(engine: ScriptedEngine) -> None:
+    """Neither at once nor when they are missing; of other indices and by other callers they are."""
+    fields, plan = TextFields(engine), plan_of("all", settings={"_source": False})
+    fields.refuse(plan)
+    assert (False, ()) == (fields.can_ask(plan), fields.to_ask_for(plan, plan.fields))
+    assert () == fields.missing(plan_of("all"), ("all",))
+    other = plan_of("all", target="/films/_search", settings={"_source": False})
+    assert (True, ("all",)) == (fields.can_ask(other), fields.to_ask_for(other, other.fields))

@@ -1,6 +1,7 @@
 """Heavy hits: when they come in two steps, and what the two requests say."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from connectors.base import Hit
 from sidecar import answer
 from sidecar.answer import Reply
 from sidecar.plan import Plan
-from sidecar.two_steps import ONE_STEP_BYTES, HitWeights, page, read_page, slim, without_inner_hits
+from sidecar.two_steps import ONE_STEP_BYTES, HitWeights, page, read_page, slim, text_only, without_inner_hits
 from sidecar.types import RerankOptions
 from tests.unit.doubles import a_plan, call
 
@@ -126,6 +127,23 @@ def test_the_first_request_asks_for_text_alone() -> None:
         "_source": False,
         "fields": ["text"],
     } == json.loads(slim(plan, ["text"]).text)
+
+
+def test_text_that_an_answer_lacks_is_asked_for_alone() -> None:
+    """Without what the answer has already; inner hits that cannot be taken out stay."""
+    plan = of(**HEAVY, size=5, aggs={}, aggregations={}, suggest={}, profile=True, min_score=1)
+    query = {"match": {"text": "blue sky"}}
+    assert {
+        "query": query,
+        "min_score": 1,
+        "from": 0,
+        "size": 100,
+        "_source": False,
+        "fields": ["all"],
+    } == json.loads(text_only(plan, ["all"]).text)
+    twice = '{"nested":{"inner_hits":{},"inner_hits":{},"path":"a","query":{}}}'
+    plan = replace(of(), call=call(f'{{"query":{twice},"aggs":{{}}}}'))
+    assert text_only(plan, ["all"]).text.endswith(f'"query":{twice}}}')
 
 
 def test_inner_hits_are_taken_out_wherever_they_stand() -> None:

@@ -144,6 +144,17 @@ async def test_headers_arrive_but_for_the_hop_by_hop_ones(proxy_of: ProxyOf) -> 
     assert [] == [name for name, _ in received.headers if name.lower() in {"x-api", "te", "proxy-authorization"}]
 
 
+@pytest.mark.parametrize("value", [b"a\xffb", "ä".encode("latin-1"), "ä".encode(), b"\xed\xa0\x80"])
+async def test_header_bytes_go_on_as_they_came(proxy_of: ProxyOf, value: bytes) -> None:
+    """Both ways, UTF-8 or not: the engines send an X-Opaque-Id back as they got it."""
+    text = value.decode("latin-1")
+    async with proxy_of(raw(b"HTTP/1.1 200 OK\r\nX-Opaque-Id: " + value + b"\r\nContent-Length: 0\r\n\r\n")) as proxy:
+        answer = await proxy.send("GET", "/", f"X-Opaque-Id: {text}", "X-After: 1")
+    (received,) = proxy.engine.received
+    assert ([text], ["1"]) == (received.values("X-Opaque-Id"), received.values("X-After"))
+    assert (200, [text]) == (answer.status, answer.values("X-Opaque-Id"))
+
+
 async def test_headers_of_ours_do_not_reach_the_engine() -> None:
     """Through a reranking connector, whatever the request is."""
     async with reranked(reply()) as proxy:
@@ -447,19 +458,22 @@ async def test_one_dead_node_of_several_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "status"),
     [
-        request("GET", "http://evil/x"),
-        request("OPTIONS", "*"),
-        request("POST", "/_bulk", "Transfer-Encoding: chunked", body=b"2\r\n{}\r\n0\r\n\r\n", version="1.0"),
+        (request("GET", "http://evil/x"), 400),
+        (request("OPTIONS", "*"), 400),
+        (request("POST", "/_bulk", "Transfer-Encoding: chunked", body=b"2\r\n{}\r\n0\r\n\r\n", version="1.0"), 400),
+        (request("GET", "/", version="0.9"), 400),
+        (b"GET /\r\n\r\n", 400),
+        (request("CONNECT", "/"), 405),
     ],
-    ids=["absolute form", "asterisk", "HTTP/1.0 and chunked"],
+    ids=["absolute form", "asterisk", "HTTP/1.0 and chunked", "HTTP/0.9", "HTTP/0.9 without a version", "CONNECT"],
 )
-async def test_what_no_engine_is_to_see_is_a_400(proxy_of: ProxyOf, sent: bytes) -> None:
-    """In the engine's shape, and the connection ends."""
+async def test_what_no_engine_is_to_see_is_refused(proxy_of: ProxyOf, sent: bytes, status: int) -> None:
+    """In the engine's shape and with its status, and the connection ends."""
     async with proxy_of(reply()) as proxy:
         answer = await exchange(proxy.port, sent.replace(b"Connection: close\r\n", b""))
-    assert (400, "illegal_argument_exception") == (answer.status, json.loads(answer.body)["error"]["type"])
+    assert (status, "illegal_argument_exception") == (answer.status, json.loads(answer.body)["error"]["type"])
     assert [] == proxy.engine.received
 
 
