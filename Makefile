@@ -31,7 +31,7 @@ engines: python  ## build the real Elasticsearch and OpenSearch of the tests, wh
 	@$(PYTHON) -m tests.engines
 
 clients: setup  ## install and build the clients in Python, JavaScript, Go and Java that tests run, where they can be
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group clients
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group clients --group integrations --group browser
 	@$(PYTHON) -m tests.foreign_clients
 
 demo: setup  ## search before and after reranking, on an engine of its own; ARGS=--once prints that and ends
@@ -84,7 +84,7 @@ docker-check: setup  ## check docker/: hadolint, schemas, its tests, the build's
 	@if docker compose version >/dev/null 2>&1; then docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; else echo 'no docker compose here: compose.yaml was checked by the tests only'; fi
 
 constraints: setup  ## pin the newest versions that pyproject.toml allows
-	@{ sed -n '/^#/p' constraints.txt; printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --upgrade --extra offline --extra evaluate --group dev --group clients pyproject.toml - | grep -vE '^(nvidia-|cuda-|triton=)'; } >$(VENV)/constraints.txt && mv $(VENV)/constraints.txt constraints.txt
+	@{ sed -n '/^#/p' constraints.txt; printf 'uv\nhatchling\neditables\n' | $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --upgrade --extra offline --extra evaluate --group dev --group clients --group integrations --group browser pyproject.toml - | grep -vE '^(nvidia-|cuda-|triton=)'; } >$(VENV)/constraints.txt && mv $(VENV)/constraints.txt constraints.txt
 
 clean:  ## remove all that make has made
 	rm -rf $(VENV) dist build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/engines/*/target tests/foreign_clients/*/target tests/foreign_clients/*/node_modules
