@@ -53,6 +53,20 @@ fuzz: setup engines  ## generated requests, direct and through the proxy; N=1000
 soak: setup  ## searches without end: memory stays flat; N=10000: how many
 	@RERANK_SOAK_REQUESTS=$(or $(N),10000) $(BIN)/python -m pytest tests/program/test_steady_memory.py $(ARGS)
 
+fuzz-json: setup  ## bytes that could break json_bytes, guided by coverage, ten minutes; SECONDS=600
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python atheris
+	@mkdir -p build/json-corpus && $(BIN)/python -m tests.unit.connectors.json_bytes_target build/json-corpus -max_total_time=$(or $(SECONDS),600)
+
+bench: setup  ## scoring beside its peers, alternating, with an accuracy gate; ARGS="--regime k100"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group bench
+	@$(BIN)/python -m benchmarks.engine $(ARGS)
+
+bench-service: setup  ## over HTTP: latency under load, overhead of the proxy, memory, overload
+	@for each in service overhead memory overload; do $(BIN)/python -m benchmarks.$$each $(ARGS) || exit 1; done
+
+bench-gpu: setup  ## scoring on a GPU beside its peers, 8 minutes at most; ARGS="--device cpu --quick" rehearses
+	@$(BIN)/python -m benchmarks.gpu $(ARGS)
+
 gpu: setup  ## run the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 SEED = 20_260_101
 MAX_LENGTH = 64
+_WITH_TYPES = ["input_ids", "token_type_ids", "attention_mask"]
 WORDS = tuple(
     "".join(random.Random(SEED + number).choices(string.ascii_lowercase, k=2 + number % 7)) for number in range(150)
 )
@@ -59,8 +61,7 @@ def bert(folder: Path, *, labels: int = 1) -> Path:
     """Save a BERT cross-encoder of three layers and return its folder."""
     tokenizer = word_piece()
     config = transformers.BertConfig(**_bert_sizes(tokenizer), num_labels=labels)
-    inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    _save_tokenizer(folder, tokenizer, pad_token="[PAD]", model_input_names=inputs)
+    _save_tokenizer(folder, tokenizer, pad_token="[PAD]", model_input_names=_WITH_TYPES)
     return _save(folder, transformers.BertForSequenceClassification, config)
 
 
@@ -92,6 +93,80 @@ def xlm_roberta(folder: Path) -> Path:
     )
     _save_tokenizer(folder, tokenizer, pad_token="<pad>", model_input_names=["input_ids", "attention_mask"])
     return _save(folder, transformers.XLMRobertaForSequenceClassification, config)
+
+
+def deberta(folder: Path) -> Path:
+    """Save a DeBERTa-v3 cross-encoder, whose positions are relative, and return its folder."""
+    config = transformers.DebertaV2Config(
+        **_bert_sizes(word_piece()),
+        num_labels=1,
+        type_vocab_size=0,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        position_buckets=16,
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+    )
+    _save_tokenizer(folder, word_piece(), pad_token="[PAD]")
+    return _save(folder, transformers.DebertaV2ForSequenceClassification, config)
+
+
+def electra(folder: Path) -> Path:
+    """Save an ELECTRA cross-encoder and return its folder."""
+    config = transformers.ElectraConfig(**_bert_sizes(word_piece()), embedding_size=48, num_labels=1)
+    _save_tokenizer(folder, word_piece(), pad_token="[PAD]", model_input_names=_WITH_TYPES)
+    return _save(folder, transformers.ElectraForSequenceClassification, config)
+
+
+def albert(folder: Path) -> Path:
+    """Save an ALBERT cross-encoder, whose layers share their weights, and return its folder."""
+    config = transformers.AlbertConfig(**_bert_sizes(word_piece()), embedding_size=24, num_labels=1)
+    _save_tokenizer(folder, word_piece(), pad_token="[PAD]", model_input_names=_WITH_TYPES)
+    return _save(folder, transformers.AlbertForSequenceClassification, config)
+
+
+def generative(folder: Path) -> Path:
+    """Save a decoder with a classifier, whose tokenizer puts nothing between two texts, and return its folder."""
+    tokenizer = word_piece()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+    config = transformers.Qwen3Config(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=12,
+        intermediate_size=96,
+        max_position_embeddings=MAX_LENGTH,
+        pad_token_id=0,
+        num_labels=1,
+    )
+    _save_tokenizer(folder, tokenizer, pad_token="[PAD]")
+    return _save(folder, transformers.Qwen3ForSequenceClassification, config)
+
+
+def chain(folder: Path, *, family: str = "modernbert", pooling: str = "cls") -> Path:
+    """Save a cross-encoder that is a chain of sentence-transformers' modules, as ettin-reranker is."""
+    if family == "modernbert":
+        _save_modern_bert_tokenizer(folder)
+        _save(folder, transformers.ModernBertModel, transformers.ModernBertConfig(**_modern_bert_sizes()))
+    else:
+        _save_tokenizer(folder, word_piece(), pad_token="[PAD]", model_input_names=_WITH_TYPES)
+        if family == "bert":
+            _save(folder, transformers.BertModel, transformers.BertConfig(**_bert_sizes(word_piece())))
+        else:
+            config = transformers.ElectraConfig(**_bert_sizes(word_piece()), embedding_size=48)
+            _save(folder, transformers.ElectraModel, config)
+    _save_modules(folder, pooling)
+    return folder
+
+
+def modern_bert(folder: Path, *, labels: int = 1, **config: Any) -> Path:
+    """Save a ModernBERT cross-encoder of five layers, two of which are global, and return its folder."""
+    _save_modern_bert_tokenizer(folder)
+    settings = transformers.ModernBertConfig(**_modern_bert_sizes() | config, num_labels=labels)
+    return _save(folder, transformers.ModernBertForSequenceClassification, settings)
 
 
 def bi_encoder(folder: Path, *, pooling: str = "mean", prompts: dict[str, str] | None = None) -> Path:
@@ -128,6 +203,77 @@ def _bert_sizes(tokenizer: Tokenizer) -> dict[str, Any]:
         "max_position_embeddings": MAX_LENGTH,
         "initializer_range": 0.2,  # logits far apart, so that a wrong one is seen
         "layer_norm_eps": 1e-6,
+    }
+
+
+def _save_modules(folder: Path, pooling: str) -> None:
+    """Save Pooling, Dense with GELU and without bias, LayerNorm, and Dense to one score."""
+    torch.manual_seed(SEED)
+    base, single = "sentence_transformers.base.modules", "sentence_transformers.sentence_transformer.modules"
+    kinds = {
+        "": f"{base}.transformer.Transformer",
+        "1_Pooling": f"{single}.pooling.Pooling",
+        "2_Dense": f"{base}.dense.Dense",
+        "3_LayerNorm": f"{single}.layer_norm.LayerNorm",
+        "4_Dense": f"{base}.dense.Dense",
+    }
+    modules = [{"idx": n, "name": str(n), "path": path, "type": kind} for n, (path, kind) in enumerate(kinds.items())]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"model_type": "CrossEncoder", "prompts": {}}))
+    (folder / "sentence_bert_config.json").write_text(
+        json.dumps(
+            {
+                "transformer_task": "feature-extraction",
+                "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+                "module_output_name": "token_embeddings",
+            }
+        )
+    )
+    dense = {"in_features": 48, "module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"}
+    activation = "torch.nn.modules.activation.GELU"
+    configs: dict[str, dict[str, Any]] = {
+        "1_Pooling": {"embedding_dimension": 48, "pooling_mode": pooling, "include_prompt": True},
+        "2_Dense": dense | {"out_features": 48, "bias": False, "activation_function": activation},
+        "3_LayerNorm": {"dimension": 48},
+        "4_Dense": dense
+        | {
+            "out_features": 1,
+            "bias": True,
+            "activation_function": "torch.nn.modules.linear.Identity",
+            "module_output_name": "scores",
+        },
+    }
+    weights = {
+        "2_Dense": {"linear.weight": torch.randn(48, 48) * 0.2},
+        "3_LayerNorm": {"norm.weight": 1 + torch.randn(48) * 0.2, "norm.bias": torch.randn(48) * 0.2},
+        "4_Dense": {"linear.weight": torch.randn(1, 48), "linear.bias": torch.randn(1)},
+    }
+    for path, config in configs.items():
+        (folder / path).mkdir(exist_ok=True)
+        (folder / path / "config.json").write_text(json.dumps(config))
+        if path in weights:
+            save_file(weights[path], folder / path / "model.safetensors")
+
+
+def _save_modern_bert_tokenizer(folder: Path) -> None:
+    _save_tokenizer(folder, word_piece(), pad_token="[PAD]", model_input_names=["input_ids", "attention_mask"])
+
+
+def _modern_bert_sizes() -> dict[str, Any]:
+    return {
+        "vocab_size": word_piece().get_vocab_size(),
+        "hidden_size": 48,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 2 * MAX_LENGTH,
+        "local_attention": 24,
+        "initializer_range": 0.2,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "cls_token_id": 2,
+        "eos_token_id": 3,
+        "sep_token_id": 3,
     }
 
 

@@ -19,6 +19,7 @@ def main() -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s", stream=sys.stdout)
+    logging.getLogger("sidecar.scoring.cuda").setLevel(logging.DEBUG)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
         from benchmarks.gpu.program import Program
@@ -35,6 +36,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="as little of everything as shows that it runs")
     parser.add_argument(
         "--model", type=Path, help="a BERT cross-encoder's folder; default: random weights, MiniLM's shape"
+    )
+    parser.add_argument(
+        "--kernels",
+        choices=("auto", "triton", "torch", "plain"),
+        default="auto",
+        help="auto: what the program chooses; torch: FlashAttention and no kernels of ours; plain: not even that",
     )
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"for all of it; default {MINUTES}")
     parser.add_argument("--commit", default="", help="where the checkout cannot tell its commit")

@@ -44,7 +44,10 @@ class Program:
         self._work = work
         self._folder, facts["model"] = _model(arguments.model, work, is_small=self._is_quick)
         self._subject = Subject(
-            folder=self._folder, device=self._device, dtype="fp32" if self._device == "cpu" else "fp16"
+            folder=self._folder,
+            device=self._device,
+            dtype="fp32" if self._device == "cpu" else "fp16",
+            kernels=arguments.kernels,
         )
         self._source = Synthetic(self._folder)
         self._facts = facts

@@ -14,7 +14,7 @@ from sidecar.scoring.base import ModelFacts, ScoreKind
 from sidecar.scoring.cuda.bert import CrossEncoder
 from sidecar.scoring.cuda.graphs import CudaRecorder, Recorder, Rerun
 from sidecar.scoring.cuda.models import CudaCrossEncoder, CudaLateInteraction, Ways
-from sidecar.scoring.cuda.operations import PLAIN, Operations
+from sidecar.scoring.cuda.operations import PLAIN, Operations, triton_operations, with_varlen
 from sidecar.scoring.cuda.rooms import Room
 from sidecar.scoring.cuda.runner import Runner
 from sidecar.scoring.cuda.staging import PairParts
@@ -27,6 +27,12 @@ from sidecar.scoring.weights import read_weights
 
 Make = Callable[[], Operations]
 
+KERNELS: Final[dict[str, tuple[Make, ...]]] = {
+    "auto": (),
+    "triton": (triton_operations,),
+    "torch": (lambda: with_varlen(PLAIN),),
+    "plain": (lambda: PLAIN,),
+}
 REHEARSAL_ROOMS: Final = (256, 512)
 REHEARSED: Final = replace(PLAIN, is_recordable=True)
 """Plain torch that may be "recorded" where a recording only runs it again."""
@@ -39,6 +45,8 @@ class Subject:
     folder: Path
     device: str
     dtype: str
+    #: "auto", or which operations alone may be used: should one kernel break the device, the others can be measured
+    kernels: str = "auto"
 
     @property
     def is_rehearsal(self) -> bool:
@@ -55,8 +63,9 @@ class Subject:
         return Rerun() if self.is_rehearsal else CudaRecorder()
 
     def ways(self, *makes: Make, records: bool = True) -> Ways:
-        """Return what may be used: `makes` alone, or what the program itself tries."""
+        """Return what may be used: `makes` alone, or what the program itself tries, less what is ruled out."""
         own = Ways.of(self.placement)
+        makes = makes or KERNELS[self.kernels]
         if self.is_rehearsal:
             own = Ways(candidates=[lambda: REHEARSED], recorder=Rerun(), room_tokens=REHEARSAL_ROOMS)
         return replace(own, candidates=makes or own.candidates, recorder=own.recorder if records else None)

@@ -1,4 +1,5 @@
-"""Cross-encoders of any architecture, through transformers' AutoModelForSequenceClassification.
+"""Cross-encoders of any architecture, through transformers: its AutoModelForSequenceClassification, or its AutoModel
+and the chain of sentence-transformers' modules that makes a score of it.
 
 Laws: safetensors only, no code that comes with a model, and nothing from the network: the folder is all there is.
 Scores equal transformers' own, alone or batched, in fp32 to 1e-4.
@@ -12,9 +13,10 @@ import torch
 
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
+from sidecar.scoring.heads import read_head
 from sidecar.scoring.logits import one_logit
 from sidecar.scoring.model_folder import ModelFolder
-from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches, takes_token_types
+from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, pooled, sub_batches, takes_token_types
 from sidecar.scoring.tokenized import JointModel
 
 
@@ -28,7 +30,10 @@ class AnyModel(JointModel):
             ModelFailed: transformers cannot load it, or its weights lack a part, such as the classifier.
         """
         super().__init__(folder, facts, placement)
-        self._model = load_whole("AutoModelForSequenceClassification", folder, placement)
+        is_chain = bool(folder.score_modules)
+        self._head = read_head(folder, {}, placement) if is_chain else None
+        kind = "AutoModel" if is_chain else "AutoModelForSequenceClassification"
+        self._model = load_whole(kind, folder, placement)
         self._padding_id = int(folder.config.get("pad_token_id") or 0)
         self._takes_types = takes_token_types(self._model)
 
@@ -49,5 +54,8 @@ class AnyModel(JointModel):
         if self._takes_types:
             types = [self._template.token_types(pair) for pair in pairs]
             inputs["token_type_ids"], _ = padded(types, 0, self._placement.device)
-        logits: torch.Tensor = self._model(**inputs).logits  # (pairs, labels)
+        output = self._model(**inputs)
+        if self._head is not None:
+            return self._head(pooled(output.last_hidden_state, mask, self._head.pooling))  # (pairs, labels)
+        logits: torch.Tensor = output.logits  # (pairs, labels)
         return logits

@@ -15,7 +15,7 @@ from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.packing import Ids
-from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, sub_batches
+from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, pooled, sub_batches
 from sidecar.scoring.tokenized import SeparateModel
 
 
@@ -55,8 +55,4 @@ class BiEncoder(SeparateModel):
     def _pooled(self, texts: Sequence[Ids]) -> torch.Tensor:
         ids, mask = padded([self._template.ids(text) for text in texts], self._padding_id, self._placement.device)
         output = self._model(input_ids=ids, attention_mask=mask)
-        states: torch.Tensor = output.last_hidden_state.float()  # (texts, longest, hidden)
-        if self._pooling == "cls":
-            return states[:, 0]
-        weights = mask.unsqueeze(2).float()  # (texts, longest, 1)
-        return (states * weights).sum(1) / weights.sum(1)
+        return pooled(output.last_hidden_state, mask, self._pooling)

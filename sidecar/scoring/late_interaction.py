@@ -28,25 +28,34 @@ from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.packed_bert import BertShape, PackedBert
-from sidecar.scoring.packing import Ids, batches, pack_parts, split
+from sidecar.scoring.packing import Ids, Packed, batches, means, pack_parts, split
 from sidecar.scoring.tokenized import SeparateModel
 from sidecar.scoring.weights import read_weights
 
 COSINE_SHARE: Final = 0.5
 """Weight of the pooled vectors' cosine beside MaxSim."""
 
-BATCH_TOKENS: Final = {"cpu": 2048, "cuda": 16_384}
-"""Tokens per pass through the layers: what keeps the widest intermediate result in the cache."""
+BATCH_TOKENS: Final = {"cpu": 4096, "cuda": 16_384}
+"""Tokens per pass through the layers."""
 
 QueryIds = tuple[int, ...]
+Query = tuple[torch.Tensor, torch.Tensor]
+"""The states of its inner tokens, (inner tokens, hidden), and its vector, (hidden,), all of length one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """One text after the model. All states and the vector have length one."""
+    """Texts after the model. All states and vectors have length one."""
 
-    inner: torch.Tensor  # (inner tokens, hidden)
-    pooled: torch.Tensor  # (hidden,)
+    texts: Packed
+    units: torch.Tensor  # (tokens, hidden)
+    pooled: torch.Tensor  # (texts, hidden)
+    is_inner: torch.Tensor  # (tokens,): what is no special token
+
+    def inner(self) -> list[torch.Tensor]:
+        """Return every text's states, but for those of its special tokens. (inner tokens, hidden) each"""
+        flags = split(self.is_inner, self.texts)
+        return [units[flag] for units, flag in zip(split(self.units, self.texts), flags, strict=True)]
 
 
 class LateInteraction(SeparateModel):
@@ -65,8 +74,7 @@ class LateInteraction(SeparateModel):
         """Return one score per pair, in order."""
         scores = [0.0] * len(pairs)
         with torch.inference_mode():
-            distinct = list(dict.fromkeys(pair.query_ids for pair in pairs))
-            queries = dict(zip(distinct, self._encode(distinct), strict=True))
+            queries = self._queries(pairs)
             for places in self._batches([pair.text_ids for pair in pairs]):
                 batch = [pairs[place] for place in places]
                 for place, score in zip(places, self._score(batch, queries), strict=True):
@@ -76,50 +84,63 @@ class LateInteraction(SeparateModel):
     def best_tokens(self, pairs: Sequence[TokenPair]) -> list[BestTokens]:
         """Return for each pair which inner token of the text is most like each of the query's: what MaxSim sums."""
         with torch.inference_mode():
-            query = self._encode([pairs[0].query_ids])[0].inner
-            texts = self._encode([pair.text_ids for pair in pairs])
-            best = [(query @ text.inner.T).max(1) if len(text.inner) else None for text in texts]
-        return [
-            () if each is None else list(zip(each.indices.tolist(), each.values.tolist(), strict=True)) for each in best
-        ]
+            query, _ = self._queries(pairs[:1])[pairs[0].query_ids]
+            best: dict[int, BestTokens] = {}
+            for places in self._batches([pair.text_ids for pair in pairs]):
+                texts = self._encode([pairs[place].text_ids for place in places])
+                best |= zip(places, [_best(query, inner) for inner in texts.inner()], strict=True)
+        return [best[place] for place in range(len(pairs))]
 
     def _batches(self, texts: Sequence[Ids]) -> Iterator[list[int]]:
         lengths = [len(ids) + self._template.special_tokens for ids in texts]
         return batches(lengths, budget=BATCH_TOKENS[self._placement.kind])
 
-    def _encode(self, texts: Sequence[Ids]) -> list[Encoded]:
-        """Return the texts after the model, in order."""
-        encoded: dict[int, Encoded] = {}
-        for places in self._batches(texts):
-            encoded |= zip(places, self._encode_batch([texts[place] for place in places]), strict=True)
-        return [encoded[place] for place in range(len(texts))]
+    def _queries(self, pairs: Sequence[TokenPair]) -> dict[QueryIds, Query]:
+        """Return each query once: its inner tokens' states and its vector."""
+        distinct = list(dict.fromkeys(pair.query_ids for pair in pairs))
+        found: dict[QueryIds, Query] = {}
+        for places in self._batches(distinct):
+            encoded = self._encode([distinct[place] for place in places])
+            found |= zip(
+                [distinct[place] for place in places], zip(encoded.inner(), encoded.pooled, strict=True), strict=True
+            )
+        return found
 
-    def _encode_batch(self, texts: Sequence[Ids]) -> list[Encoded]:
+    def _encode(self, texts: Sequence[Ids]) -> Encoded:
+        """Return the texts of one batch after the model."""
         parts = [part for ids in texts for part in self._template.parts(ids)]
         packed = pack_parts(parts, 3, (0, 0, 0), device=self._placement.device)
         states = self._trunk.states(packed).float()  # (tokens, hidden)
-        unit = functional.normalize(states, dim=-1)
-        first, last = len(self._template.before), len(self._template.after)
-        return [
-            Encoded(inner[first : len(inner) - last], self._pooled(all_states))
-            for inner, all_states in zip(split(unit, packed), split(states, packed), strict=True)
-        ]
+        pooled = means(states, packed) if self._pooling == "mean" else states[packed.firsts[: len(texts)]]
+        positions, sizes = packed.positions[: len(states)], packed.sizes[packed.text_of]  # (tokens,) each
+        is_inner = (positions >= len(self._template.before)) & (positions < sizes - len(self._template.after))
+        return Encoded(packed, functional.normalize(states, dim=1), functional.normalize(pooled, dim=1), is_inner)
 
-    def _pooled(self, states: torch.Tensor) -> torch.Tensor:
-        """(tokens, hidden) -> (hidden,), of length one."""
-        pooled = states.mean(0) if self._pooling == "mean" else states[0]
-        return functional.normalize(pooled, dim=0)
-
-    def _score(self, pairs: Sequence[TokenPair], queries: Mapping[QueryIds, Encoded]) -> list[float]:
-        texts = self._encode_batch([pair.text_ids for pair in pairs])
-        both = [score(queries[pair.query_ids], text) for pair, text in zip(pairs, texts, strict=True)]
-        return torch.stack(both).tolist()
+    def _score(self, pairs: Sequence[TokenPair], queries: Mapping[QueryIds, Query]) -> list[float]:
+        texts = self._encode([pair.text_ids for pair in pairs])
+        asked = torch.stack([queries[pair.query_ids][1] for pair in pairs])  # (texts, hidden)
+        scores = COSINE_SHARE * (asked * texts.pooled).sum(1)  # (texts,)
+        for query_ids in dict.fromkeys(pair.query_ids for pair in pairs):
+            of_query = torch.tensor([pair.query_ids == query_ids for pair in pairs], device=scores.device)  # (texts,)
+            scores += max_sim(queries[query_ids][0], texts).where(of_query, 0.0)
+        result: list[float] = scores.tolist()
+        return result
 
 
-def score(query: Encoded, text: Encoded) -> torch.Tensor:
-    """Return MaxSim + 0.5 * cosine of one query and one text, as a scalar."""
-    cosine = torch.dot(query.pooled, text.pooled)
-    if not len(query.inner) or not len(text.inner):
-        return COSINE_SHARE * cosine
-    similarities = query.inner @ text.inner.T  # (query tokens, text tokens)
-    return similarities.amax(1).mean() + COSINE_SHARE * cosine
+def max_sim(query: torch.Tensor, texts: Encoded) -> torch.Tensor:
+    """Return MaxSim of a query's inner states, (query tokens, hidden), and every text. (texts,)"""
+    if not len(query):
+        return torch.zeros(len(texts.pooled), device=texts.units.device)
+    likeness = texts.units @ query.T  # (tokens, query tokens)
+    likeness = likeness.masked_fill(~texts.is_inner[:, None], -torch.inf)
+    best = torch.segment_reduce(likeness, "max", lengths=texts.texts.sizes)  # (texts, query tokens)
+    found = best.mean(1)  # (texts,), -inf where a text has no inner token
+    return found.where(found.isfinite(), 0.0)
+
+
+def _best(query: torch.Tensor, inner: torch.Tensor) -> BestTokens:
+    """Return the place of the best inner token of a text for each of the query's, and how alike they are."""
+    if not len(inner):
+        return ()
+    best = (query @ inner.T).max(1)
+    return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))

@@ -33,6 +33,17 @@ _SETTINGS: Final = frozenset({".json", ".txt", ".model"})
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreModule:
+    """One of the sentence-transformers modules by which a cross-encoder makes a score of a vector."""
+
+    #: "Dense" or "LayerNorm"
+    kind: str
+    #: its folder below the model's
+    path: str
+    config: JsonObject
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFolder:
     """A model on disk. `name` is what people call it, in messages."""
@@ -65,13 +76,43 @@ class ModelFolder:
         """Whether the weights have a sequence classification head."""
         return any(name.endswith("ForSequenceClassification") for name in self.architectures)
 
-    @cached_property
+    @property
     def modules(self) -> dict[str, str]:
         """The folders of the sentence-transformers modules by kind (Transformer, Pooling, …); empty if it is none."""
+        return dict(self._chain)
+
+    @property
+    def is_cross_encoder(self) -> bool:
+        """Whether it reads query and text together: by a classifier, or by a chain of modules that ends in a score."""
+        return self.has_classifier or bool(self.score_modules)
+
+    @cached_property
+    def score_modules(self) -> tuple[ScoreModule, ...]:
+        """The modules after the pooling of a cross-encoder that is a chain of modules; empty if it is none.
+
+        Raises:
+            ModelFailed: one is of a kind that we do not know.
+        """
+        kinds = [kind for kind, _ in self._chain]
+        if kinds[:2] != ["Transformer", "Pooling"]:
+            return ()
+        modules = tuple(
+            ScoreModule(kind=kind, path=path, config=self._config_in(path)) for kind, path in self._chain[2:]
+        )
+        if not modules or modules[-1].config.get("module_output_name") != "scores":
+            return ()
+        for module in modules:
+            if module.kind not in ("Dense", "LayerNorm") or module.config.get("use_residual"):
+                raise ModelFailed(f"{self.name} has a layer that we do not know: {module.kind} in {module.path}")
+        return modules
+
+    @cached_property
+    def _chain(self) -> tuple[tuple[str, str], ...]:
+        """The sentence-transformers modules in order: kind and folder."""
         path = self.path / "modules.json"
         if not path.is_file():
-            return {}
-        return {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in self._parse(path)}
+            return ()
+        return tuple((str(module["type"]).rpartition(".")[2], str(module["path"])) for module in self._parse(path))
 
     @property
     def has_token_types(self) -> bool:
@@ -86,7 +127,10 @@ class ModelFolder:
             ModelFailed: another number, so that it is no cross-encoder for ranking.
         """
         given = self.config.get("id2label")
-        count = len(given) if isinstance(given, dict) else int(self.config.get("num_labels", 2))
+        if self.score_modules:
+            count = int(self.score_modules[-1].config.get("out_features", 0))
+        else:
+            count = len(given) if isinstance(given, dict) else int(self.config.get("num_labels", 2))
         if count not in (1, 2):
             raise ModelFailed(f"{self.name} has {count} labels; a cross-encoder for ranking has 1, or 2 (no, yes)")
         return count
@@ -100,7 +144,15 @@ class ModelFolder:
         unknown = set(self.modules) - {"Transformer", "Pooling", "Normalize"}
         if unknown:
             raise ModelFailed(f"{self.name} has a layer that we do not know: {', '.join(sorted(unknown))}")
-        config = self._json(f"{self.modules.get('Pooling', '')}/config.json")
+        return self.module_pooling()
+
+    def module_pooling(self) -> Pooling:
+        """Return what the Pooling module says.
+
+        Raises:
+            ModelFailed: another way than the mean or the first token.
+        """
+        config = self._config_in(self.modules.get("Pooling", ""))
         mode = config.get("pooling_mode")
         if mode == "mean" or config.get("pooling_mode_mean_tokens"):
             return "mean"
@@ -146,11 +198,23 @@ class ModelFolder:
         refused = f"; {', '.join(found)} is refused, since loading it can run code" if found else ""
         raise ModelFailed(f"{self.name} has no weights in safetensors form (model.safetensors){refused}")
 
+    def module_weights(self) -> list[Path]:
+        """Return the safetensors files of `score_modules`, one each, in order.
+
+        Raises:
+            ModelFailed: one is not there.
+        """
+        files = [self.path / module.path / _SINGLE for module in self.score_modules]
+        for module, file in zip(self.score_modules, files, strict=True):
+            if not file.is_file():
+                raise ModelFailed(f"{self.name} lacks weights: {module.path}/{_SINGLE}")
+        return files
+
     def digest(self) -> str:
         """Return a digest of weights, configuration and vocabulary, "sha256:" and 16 digits: equal where scores are."""
         sha256 = hashlib.sha256()
         settings = (file for file in self.path.rglob("*") if file.suffix in _SETTINGS and file.is_file())
-        for path in (*self.weights(), *sorted(settings)):
+        for path in (*self.weights(), *self.module_weights(), *sorted(settings)):
             with path.open("rb") as file:
                 sha256.update(hashlib.file_digest(file, "sha256").digest())
         return f"sha256:{sha256.hexdigest()[:16]}"
@@ -166,8 +230,21 @@ class ModelFolder:
             raise ModelFailed(f"{self.name} is a generative model ({kind}) that ranks through a prompt; not supported")
         if "auto_map" in self.config:
             raise ModelFailed(f"{self.name} brings its own code (auto_map in config.json), which is never run")
-        if self.has_classifier and any(self.prompts()):
+        if self.is_cross_encoder and (any(self.prompts()) or self._default_prompt()):
             raise ModelFailed(f"{self.name} is a cross-encoder that needs prompts; not supported")
+        if self.is_cross_encoder and self._has_chat_template():
+            raise ModelFailed(f"{self.name} is a cross-encoder that needs its chat template; not supported")
+
+    def _default_prompt(self) -> str:
+        config = self._json("config_sentence_transformers.json")
+        return str((config.get("prompts") or {}).get(config.get("default_prompt_name")) or "")
+
+    def _has_chat_template(self) -> bool:
+        """Whether the tokenizer knows roles: that of a generative model, also where it got a classifier's head."""
+        return bool(self.tokenizer_config.get("chat_template")) or (self.path / "chat_template.jinja").is_file()
+
+    def _config_in(self, path: str) -> JsonObject:
+        return self._json(f"{path}/config.json")
 
     def _positions(self) -> int | None:
         positions = self.config.get("max_position_embeddings")
@@ -177,7 +254,7 @@ class ModelFolder:
 
     def _sentence_length(self) -> int | None:
         length = self._json("sentence_bert_config.json").get("max_seq_length")
-        return length if isinstance(length, int) and not self.has_classifier else None
+        return length if isinstance(length, int) and not self.is_cross_encoder else None
 
     def _tokenizer_length(self) -> int | None:
         """Read `model_max_length`; where nobody set it, it is 10^30."""

@@ -13,14 +13,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from sidecar.errors import ModelFailed
 from sidecar.scoring import hub
 from sidecar.scoring.base import ModelFacts, PairModel
-from sidecar.scoring.devices import Placement, let_waiting_threads_sleep, place
+from sidecar.scoring.devices import Placement, keep_to_quota, let_waiting_threads_sleep, place
 from sidecar.scoring.hub import HubSilent
 from sidecar.scoring.model_folder import ModelFolder
+from sidecar.scoring.token_cache import DEFAULT_CAPACITY_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,14 @@ Source = Literal["folder", "cache", "hub", "offline"]
 
 _HUB_ID: Final = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
 _LATE_INTERACTION_WEIGHT: Final = 0.9
+
+
+class LoadedModel(PairModel, Protocol):
+    """A PairModel of ours."""
+
+    def remember_texts(self, capacity_bytes: int) -> None:
+        """Remember token ids of texts in that much memory from now on; 0 = not at all."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,37 +74,55 @@ def resolve(name: str) -> Resolution:
     return _cached(name) or _downloaded(name)
 
 
-def load(name: str, *, device: str = "auto", dtype: str = "auto", max_length: int | None = None) -> PairModel:
+def load(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_length: int | None = None,
+    token_cache_bytes: int = DEFAULT_CAPACITY_BYTES,
+) -> PairModel:
     """Return the model called `name`, ready to score. Blocking.
 
     `device`: "auto", "cpu", "cuda" or "cuda:N"; `dtype`: "auto", "fp32", "bf16" or "fp16"; `max_length` None = the
-    model's own, up to 512.
+    model's own, up to 512; `token_cache_bytes`: memory for token ids of texts, 0 = none.
 
     Raises:
         ModelFailed: it cannot be had, or is not one that we can score with.
     """
-    return load_resolved(resolve(name), device=device, dtype=dtype, max_length=max_length)
+    chosen = resolve(name)
+    return load_resolved(chosen, device=device, dtype=dtype, max_length=max_length, token_cache_bytes=token_cache_bytes)
 
 
 def load_resolved(
-    chosen: Resolution, *, device: str = "auto", dtype: str = "auto", max_length: int | None = None
+    chosen: Resolution,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_length: int | None = None,
+    token_cache_bytes: int = DEFAULT_CAPACITY_BYTES,
 ) -> PairModel:
     """Return the model that `resolve` chose, ready to score; see `load`."""
     folder = ModelFolder(name=chosen.name, path=chosen.path)
     folder.check_is_safe()
     let_waiting_threads_sleep()
+    keep_to_quota()
     placement = place(device, dtype)
-    revision = chosen.commit or folder.digest()
-    length = folder.max_length(max_length)
-    if folder.has_classifier:
-        return _cross_encoder(folder, placement, revision, length)
+    model = _made(folder, placement, chosen.commit or folder.digest(), folder.max_length(max_length))
+    model.remember_texts(token_cache_bytes)
+    return model
+
+
+def _made(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> LoadedModel:
+    if folder.is_cross_encoder:
+        return _cross_encoder(folder, placement, revision, max_length)
     if "Pooling" in folder.modules:
-        return _bi_encoder(folder, placement, revision, length)
+        return _bi_encoder(folder, placement, revision, max_length)
     kind = ", ".join(folder.architectures) or "no architecture in config.json"
-    raise ModelFailed(f"{chosen.name} is neither a cross-encoder nor a sentence-transformers bi-encoder ({kind})")
+    raise ModelFailed(f"{folder.name} is neither a cross-encoder nor a sentence-transformers bi-encoder ({kind})")
 
 
-def _cross_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> PairModel:
+def _cross_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> LoadedModel:
     """Choose between our trunk, of which each kind of device has its own, and transformers."""
     _ = folder.labels  # refuses a classifier that does not rank
     facts = ModelFacts(
@@ -107,17 +134,17 @@ def _cross_encoder(folder: ModelFolder, placement: Placement, revision: str, max
         device=placement.kind,
         dtype=placement.dtype,
     )
-    from sidecar.scoring import any_model, bert_cross_encoder, packed_bert
+    from sidecar.scoring import any_model, packed_bert, packed_cross_encoder
     from sidecar.scoring.cuda import models as cuda
 
-    is_ours = packed_bert.is_supported(folder.config)
-    ours: Callable[..., PairModel] = (
-        cuda.CudaCrossEncoder if placement.kind == "cuda" else bert_cross_encoder.BertCrossEncoder
-    )
-    return ours(folder, facts, placement) if is_ours else any_model.AnyModel(folder, facts, placement)
+    if placement.kind == "cuda" and packed_bert.is_supported(folder.config) and folder.has_classifier:
+        return cuda.CudaCrossEncoder(folder, facts, placement)
+    if placement.kind == "cpu" and packed_cross_encoder.is_supported(folder):
+        return packed_cross_encoder.PackedCrossEncoder(folder, facts, placement)
+    return any_model.AnyModel(folder, facts, placement)
 
 
-def _bi_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> PairModel:
+def _bi_encoder(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> LoadedModel:
     """Choose late interaction for BERT, whose token states are known to be good for it, else the cosine."""
     from sidecar.scoring import bi_encoder, late_interaction, packed_bert
     from sidecar.scoring.cuda import models as cuda
@@ -133,7 +160,7 @@ def _bi_encoder(folder: ModelFolder, placement: Placement, revision: str, max_le
         device=placement.kind,
         dtype=placement.dtype,
     )
-    ours: Callable[..., PairModel] = (
+    ours: Callable[..., LoadedModel] = (
         cuda.CudaLateInteraction if placement.kind == "cuda" else late_interaction.LateInteraction
     )
     return ours(folder, facts, placement) if is_bert else bi_encoder.BiEncoder(folder, facts, placement)

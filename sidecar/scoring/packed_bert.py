@@ -3,8 +3,9 @@
 The matrix products, nine tenths of the work, then touch real tokens only; attention alone knows where a text begins
 and ends. Law: equal to transformers' BertModel, in fp32 to 1e-4.
 
-Shapes: `tokens` is the number of tokens of all texts of a batch, `texts` their number, `rows` those of the rectangles
-that attention fills up (`attention.py`), `hidden` the model's width, `heads` x `width` = hidden.
+Shapes: `tokens` is the room for the tokens of all texts of a batch, `texts` that for the texts, `rows` that of the
+rectangles which attention fills up (`packing.py`, `attention.py`), `hidden` the model's width, `heads` x `width` =
+hidden.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class PackedBert:
             ModelFailed: a weight is missing.
         """
         part = Part(weights, placement)
+        self._first_only = first_only
         kinds = [_Layer] * (shape.layers - 1) + [_FirstTokenLayer if first_only else _Layer]
         self._embeddings = _Embeddings(part.under("embeddings"), shape)
         self._layers = [kind(part.under(f"encoder.layer.{n}"), shape) for n, kind in enumerate(kinds)]
@@ -83,7 +85,7 @@ class PackedBert:
         rectangles = Rectangles.of(texts.lengths, device=x.device, dtype=x.dtype)
         for layer in self._layers:
             x = layer(x, texts, rectangles)
-        return x
+        return x[: len(texts.lengths) if self._first_only else sum(texts.lengths)]
 
 
 class _Embeddings:

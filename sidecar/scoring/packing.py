@@ -1,7 +1,8 @@
 """Texts as one run of tokens: they lie one after the other in one array, without padding.
 
 Laws: texts keep their order; ids, positions and token types are made in a few operations on whole arrays, never token
-by token. Knows no model and no attention.
+by token; the array is of one of a few sizes (`room`), and what lies behind the last text belongs to nobody. Knows no
+model and no attention.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,17 +25,37 @@ Numbers = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Packed:
-    """Texts as one run of tokens, in their order."""
+    """Texts as one run of tokens, in their order. `room` is that of their tokens; what is over is 0."""
 
-    ids: torch.Tensor  # (tokens,), int32
-    positions: torch.Tensor  # (tokens,), int32
-    types: torch.Tensor  # (tokens,), int32
+    ids: torch.Tensor  # (room,), int32
+    positions: torch.Tensor  # (room,), int32
+    types: torch.Tensor  # (room,), int32
     lengths: tuple[int, ...]  # tokens of every text
 
     @cached_property
     def firsts(self) -> torch.Tensor:
-        """The place of every text's first token, on the tokens' device. (texts,)"""
-        return torch.from_numpy(starts(self.lengths)).to(self.ids.device)
+        """The place of every text's first token, on the tokens' device; what is over is 0. (room of the texts,)"""
+        return torch.from_numpy(in_room(starts(self.lengths))).to(self.ids.device)
+
+    @cached_property
+    def text_of(self) -> torch.Tensor:
+        """The number of every token's text, on the tokens' device. (tokens,)"""
+        return torch.from_numpy(np.repeat(np.arange(len(self.lengths)), self.lengths)).to(self.ids.device)
+
+    @cached_property
+    def sizes(self) -> torch.Tensor:
+        """`lengths` on the tokens' device. (texts,)"""
+        return torch.tensor(self.lengths, device=self.ids.device)
+
+
+def room(count: int) -> int:
+    """Return the smallest size that holds `count` of something: there are eight sizes to each doubling, from 16 on.
+
+    For every size of a matrix oneDNN compiles kernels of its own, which takes several times as long as to use them
+    once: in bf16, 37 ms for the four products of a MiniLM layer.
+    """
+    step = max(16, (1 << max(0, count - 1).bit_length()) // 16)
+    return max(step, -(-count // step) * step)
 
 
 def pack(ids: Sequence[Ids], types: Sequence[Ids] | None = None, *, device: str = "cpu") -> Packed:
@@ -57,6 +79,12 @@ def pack_parts(parts: Sequence[Ids], count: int, types: Sequence[int], *, device
 def split(rows: torch.Tensor, texts: Packed) -> tuple[torch.Tensor, ...]:
     """Return every text's own rows of (tokens, …), as views in order."""
     return torch.split(rows, list(texts.lengths))
+
+
+def means(rows: torch.Tensor, texts: Packed) -> torch.Tensor:
+    """Return the mean of every text's own rows of (tokens, width), in fp32. (texts, width)"""
+    sums = torch.zeros(len(texts.lengths), rows.shape[1], device=rows.device)
+    return sums.index_add_(0, texts.text_of, rows.float()) / texts.sizes[:, None]
 
 
 def batches(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:
@@ -93,11 +121,18 @@ def starts(lengths: Sequence[int]) -> NDArray[np.int64]:
     return begins
 
 
+def in_room(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return the numbers and as many zeros as there is room for."""
+    filled = np.zeros(room(len(numbers)), dtype=numbers.dtype)
+    filled[: len(numbers)] = numbers
+    return filled
+
+
 def _packed(ids: Numbers, types: Numbers, lengths: tuple[int, ...], device: str) -> Packed:
     positions = np.arange(len(ids), dtype=np.int32) - np.repeat(starts(lengths), lengths).astype(np.int32)
     return Packed(
-        ids=torch.from_numpy(ids).to(device, non_blocking=True),
-        positions=torch.from_numpy(positions).to(device, non_blocking=True),
-        types=torch.from_numpy(types).to(device, non_blocking=True),
+        ids=torch.from_numpy(in_room(ids)).to(device, non_blocking=True),
+        positions=torch.from_numpy(in_room(positions)).to(device, non_blocking=True),
+        types=torch.from_numpy(in_room(types)).to(device, non_blocking=True),
         lengths=lengths,
     )

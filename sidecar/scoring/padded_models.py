@@ -10,11 +10,13 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from sidecar.errors import ModelFailed
 from sidecar.scoring.devices import Placement
-from sidecar.scoring.model_folder import ModelFolder
+from sidecar.scoring.model_folder import ModelFolder, Pooling
+from sidecar.scoring.packing import Ids, joined
 
 BATCH_TOKENS: Final = {"cpu": 1024, "cuda": 16_384}
 """Padded tokens per forward: small on a CPU, where texts of like length then share a batch."""
@@ -32,12 +34,21 @@ def sub_batches(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:
         yield batch
 
 
-def padded(rows: Sequence[Sequence[int]], filler: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(rows: Sequence[Ids], filler: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return rows as one tensor filled up with `filler`, and its mask. Both (rows, longest)"""
-    longest = max(map(len, rows))
-    values = torch.tensor([[*row, *([filler] * (longest - len(row)))] for row in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-    return values.to(device), mask.to(device)
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]  # (rows, longest)
+    values = np.full(mask.shape, filler, dtype=np.int64)
+    values[mask] = joined(rows)
+    return torch.from_numpy(values).to(device), torch.from_numpy(mask.astype(np.int64)).to(device)
+
+
+def pooled(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Return one vector per text of (texts, longest, hidden), in fp32: the mean of its states, or the first one."""
+    if pooling == "cls":
+        return states[:, 0].float()
+    weights = mask.unsqueeze(2).float()  # (texts, longest, 1)
+    return (states.float() * weights).sum(1) / weights.sum(1)
 
 
 def load_whole(auto_class: str, folder: ModelFolder, placement: Placement) -> Any:

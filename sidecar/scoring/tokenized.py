@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sidecar.errors import ModelFailed
 from sidecar.scoring.alignments import Alignment, BestTokens, alignment
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
@@ -81,10 +82,18 @@ class JointModel(TokenizedModel):
     """A model that reads query and text together."""
 
     def __init__(self, folder: ModelFolder, facts: ModelFacts, placement: Placement) -> None:
-        """Read the tokenizer of `folder`. Raises ModelFailed when it cannot be read."""
+        """Read the tokenizer of `folder`.
+
+        Raises:
+            ModelFailed: it cannot be read, or puts nothing between query and text: such models rank through a prompt.
+        """
         super().__init__(facts, placement)
         tokenizer = load_tokenizer(folder.path)
         self._template = probe(tokenizer, has_token_types=folder.has_token_types)
+        if not self._template.between:
+            raise ModelFailed(
+                f"{folder.name} has no token between query and text, so that it needs a prompt; not supported"
+            )
         self._tokenizer = PairTokenizer.joint(tokenizer, self._template, max_length=facts.max_length)
 
 

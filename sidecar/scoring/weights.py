@@ -68,14 +68,16 @@ class Part:
         """Return what was computed in fp32 in the model's precision."""
         return tensor.to(self._placement.torch_dtype).contiguous()
 
-    def linear(self, *names: str, gelu: bool = False) -> Linear:
-        """Return one product for the layers called `names`, their outputs side by side."""
-        weight, bias = (torch.cat([self.tensor(f"{name}.{kind}") for name in names]) for kind in ("weight", "bias"))
+    def linear(self, *names: str, gelu: bool = False, has_bias: bool = True) -> Linear:
+        """Return one layer for those called `names`, their outputs side by side."""
+        weight = torch.cat([self.tensor(f"{name}.weight") for name in names])
+        bias = torch.cat([self.tensor(f"{name}.bias") for name in names]) if has_bias else None
         return make_linear(weight, bias, gelu=gelu)
 
-    def norm(self, name: str, eps: float) -> Rows:
+    def norm(self, name: str, eps: float, *, has_bias: bool = True) -> Rows:
         """Return a LayerNorm."""
-        weight, bias = self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias")
+        weight = self.tensor(f"{name}.weight")
+        bias = self.tensor(f"{name}.bias") if has_bias else None
         return lambda x: functional.layer_norm(x, weight.shape, weight, bias, eps)
 
 

@@ -65,7 +65,7 @@ class World:
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Give each tiny model, with texts of all lengths, empty and odd ones among them."""
     make, wrap = KINDS[request.param]
-    model = models.load(str(make(tmp_path_factory.mktemp("model"))), device="cpu")
+    model = models.load(str(make(tmp_path_factory.mktemp("model"))), device="cpu", dtype="fp32")
     rng = random.Random(tiny_models.SEED)
     queries = [tiny_models.random_text(rng, rng.randrange(1, 12)) for _ in range(4)]
     texts = ["", "\ud800", *(tiny_models.random_text(rng, rng.randrange(1, 60)) for _ in range(48))]

@@ -18,7 +18,12 @@ TOLERANCE = 1e-4
 MODELS: dict[str, Callable[[Path], Path]] = {
     "bert": tiny_models.bert,
     "bert of two labels": lambda folder: tiny_models.bert(folder, labels=2),
+    "modernbert": tiny_models.modern_bert,
+    "modernbert, mean": lambda folder: tiny_models.modern_bert(folder, classifier_pooling="mean"),
+    "chain of modules": tiny_models.chain,
+    "chain of modules over another family": lambda folder: tiny_models.chain(folder, family="electra", pooling="mean"),
     "distilbert": tiny_models.distil_bert,
+    "deberta": tiny_models.deberta,
     "xlm-roberta": tiny_models.xlm_roberta,
     "late interaction": tiny_models.bi_encoder,
     "late interaction, first token": lambda folder: tiny_models.bi_encoder(folder, pooling="cls"),
@@ -30,7 +35,7 @@ MODELS: dict[str, Callable[[Path], Path]] = {
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PairModel:
     """Give each tiny model, loaded as the program loads it."""
     folder: Path = MODELS[request.param](tmp_path_factory.mktemp("model"))
-    return models.load(str(folder), device="cpu")
+    return models.load(str(folder), device="cpu", dtype="fp32")
 
 
 @pytest.fixture(scope="module")

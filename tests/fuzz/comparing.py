@@ -88,7 +88,8 @@ def differences(case: Case, direct: Answer, proxied: Answer) -> Iterator[Found]:
     yield from _of_headers(direct, proxied)
     one, other = content(direct), content(proxied)
     if one != other:
-        yield from _of_bodies(case, one, other, marker(proxied).split(", "))
+        kind = "body" if direct.status < 400 else "body of an error"
+        yield from _of_bodies(case, one, other, marker(proxied).split(", "), kind)
 
 
 def marker(answer: Answer) -> str:
@@ -145,12 +146,12 @@ def _values(pairs: tuple[tuple[str, str], ...], name: str) -> list[tuple[str, st
     return [pair for pair in pairs if pair[0].lower() == name]
 
 
-def _of_bodies(case: Case, direct: bytes, proxied: bytes, marks: list[str]) -> Iterator[Found]:
+def _of_bodies(case: Case, direct: bytes, proxied: bytes, marks: list[str], kind: str) -> Iterator[Found]:
     try:
         texts = [body.decode() for body in (direct, proxied)]
         parsed = [json.loads(text) for text in texts]
     except ValueError:
-        yield Found("body", _both(direct.decode("utf-8", "replace"), proxied.decode("utf-8", "replace")))
+        yield Found(kind, _both(direct.decode("utf-8", "replace"), proxied.decode("utf-8", "replace")))
         return
     if all(isinstance(value, dict) and "responses" in value for value in parsed):
         yield from _of_responses(case, texts[0], texts[1], marks)
@@ -158,7 +159,7 @@ def _of_bodies(case: Case, direct: bytes, proxied: bytes, marks: list[str]) -> I
         is_reranked = bool(marks) and marks[0].startswith(("applied", "partial", "mixed"))
         yield from _of_pages(case, *texts, is_reranked=is_reranked)
     else:
-        yield Found(f"body: {_place(*parsed)}", _both(*texts))
+        yield Found(f"{kind}: {_place(*parsed)}", _both(*texts))
 
 
 def _is_page(value: Any) -> bool:
@@ -174,7 +175,7 @@ def _of_responses(case: Case, direct: str, proxied: str, marks: list[str]) -> It
     each = marks if len(marks) == len(one) else [marks[0]] * len(one)
     for left, right, mark in zip(one, other, each, strict=True):
         if left != right:
-            yield from _of_bodies(case, left.encode(), right.encode(), [mark])
+            yield from _of_bodies(case, left.encode(), right.encode(), [mark], "body")
 
 
 def _of_pages(case: Case, direct: str, proxied: str, *, is_reranked: bool) -> Iterator[Found]:

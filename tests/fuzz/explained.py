@@ -62,7 +62,9 @@ GAPS: Final[tuple[Explanation, ...]] = (
     Explanation(
         name="chunks",
         reason="an error that quotes the engine's buffer or stack: a body that is held in memory goes on in one piece",
-        kind=re.compile(r"_m?search(?:/template)?: body: \.error\.root_cause\[\]\.(?:reason|stack_trace)"),
+        kind=re.compile(
+            r"_m?search(?:/template)?: body of an error(?:: \.error\.root_cause\[\]\.(?:reason|stack_trace))?"
+        ),
         request=re.compile(r"\(chunked\)"),
     ),
     Explanation(
@@ -70,7 +72,7 @@ GAPS: Final[tuple[Explanation, ...]] = (
         reason="a body that cannot be read, or is said to be YAML, is passed on as it came, with `ext.rerank`, which "
         "the engine refuses before or in place of what is wrong with the body",
         kind=re.compile(
-            r"_m?search: (?:body(?:: \.error\..*)?"
+            r"_m?search: (?:body of an error(?:: \.error\..*)?"
             r"|(?:200|4\d\d .*) -> 400 .*\[skipped; reason=(?:unparsable|not_json)\])"
         ),
         modes=_TRIED,

@@ -74,6 +74,18 @@ def test_each_kind_of_difference_is_seen(proxied: Answer, expected: list[str]) -
     assert expected == kinds(OWN, proxied)
 
 
+@pytest.mark.parametrize(
+    ("own", "proxied", "expected"),
+    [
+        ('{"error":{"reason":"a"}}', '{"error":{"reason":"b"}}', "body of an error: .error.reason"),
+        ("error: a", "error: b", "body of an error"),
+    ],
+)
+def test_errors_have_kinds_of_their_own(own: str, proxied: str, expected: str) -> None:
+    """What explains an error explains no page."""
+    assert [expected] == kinds(answer(own, status=400), answer(proxied, DEGRADED, status=400))
+
+
 def test_items_of_an_msearch_are_judged_by_their_own_markers() -> None:
     """Of two searches the second was degraded, so that its scores must be the engine's."""
     case = Case(plain=Request(target="/_msearch"), is_search=True)

@@ -19,7 +19,7 @@ EXPECTED = (1.0598, 0.3073, 0.0483)
 
 def test_the_offline_model_ranks_the_model_cards_pair() -> None:
     """The passage that answers is far ahead of one that does not, and an empty text is last."""
-    model = models.load("offline", device="cpu")
+    model = models.load("offline", device="cpu", dtype="fp32")
     scores = model.forward(model.tokenize(QUERY, [BERLIN, NEW_YORK, ""]))
     assert scores == pytest.approx(EXPECTED, abs=1e-3)
     facts = model.facts

@@ -46,7 +46,8 @@ FLOOR: Final = 2e-3
 """And so far in any case: the scores of an untrained model are all near 0."""
 
 TYPICAL_TOKENS: Final = 8192
-"""Tokens of the batch on which candidates are timed."""
+TYPICAL_LENGTH: Final = 128
+"""Tokens of the batch on which candidates are timed, and of its longest text."""
 
 _ROUNDS: Final = 5
 _CLEARLY: Final = 1.03
@@ -170,9 +171,8 @@ class Fitting:
 
     def _seconds(self, runner: Runner, rooms: Rooms, recorder: Recorder | None) -> float:
         """Return how long a typical full batch takes, the best of some."""
-        longest = min(room.longest for room in rooms)
         limit = max((room for room in rooms if room.tokens <= TYPICAL_TOKENS), default=max(rooms))
-        part, _ = self.filling(replace(limit, longest=longest))
+        part, _ = self.filling(replace(limit, longest=min(TYPICAL_LENGTH, limit.longest)))
         room = rooms.smallest(part.room) or limit
         if recorder is not None and runner.operations.is_recordable:
             self._record(runner, [room], recorder)

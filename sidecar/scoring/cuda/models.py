@@ -18,7 +18,6 @@ import torch
 from sidecar.errors import ModelFailed
 from sidecar.scoring.alignments import BestTokens
 from sidecar.scoring.base import ModelFacts, PairModel, TokenPair
-from sidecar.scoring.bert_cross_encoder import BertCrossEncoder
 from sidecar.scoring.cuda.bert import CrossEncoder, LateInteraction
 from sidecar.scoring.cuda.fitting import Candidate, Fitting, Probes, cuda_candidates
 from sidecar.scoring.cuda.graphs import CudaRecorder, Recorder
@@ -31,6 +30,7 @@ from sidecar.scoring.late_interaction import COSINE_SHARE
 from sidecar.scoring.late_interaction import LateInteraction as CpuLateInteraction
 from sidecar.scoring.model_folder import ModelFolder
 from sidecar.scoring.packed_bert import BertShape
+from sidecar.scoring.packed_cross_encoder import PackedCrossEncoder
 from sidecar.scoring.tokenized import JointModel, SeparateModel, TokenizedModel
 from sidecar.scoring.weights import read_weights
 
@@ -132,7 +132,7 @@ class CudaCrossEncoder(_Prepared, JointModel):
             )
         weights, shape = read_weights(folder.weights()), BertShape.read(folder.config)
         make = partial(CrossEncoder, weights, shape, types=types)
-        reference = BertCrossEncoder(folder, facts, CPU)
+        reference = PackedCrossEncoder(folder, facts, CPU)
         self._runner, self._facts = _fit(self, make, self._packer, reference, placement, ways or Ways.of(placement))
 
 

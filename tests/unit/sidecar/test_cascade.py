@@ -200,6 +200,12 @@ async def test_a_slow_pruner_leaves_half_of_the_time_to_the_model() -> None:
     assert "partial; reason=pruner; candidates=3" in marker_of(answer)
 
 
+async def test_without_a_deadline_both_take_their_time() -> None:
+    """As `evaluate` and `explain` let them."""
+    answer = await reranking(fresh(PRUNER), fresh(MODEL), deadline=0).search(search(match()))
+    assert "applied; candidates=3; window=100; pruned=3" in marker_of(answer)
+
+
 async def test_what_the_pruner_did_not_reach_stays_behind() -> None:
     """It judged the first call's eight; the others follow in first-stage order."""
     documents = [f"text {number:02}" for number in range(20)]

@@ -75,6 +75,16 @@ async def test_an_answer_gets_other_text_and_status() -> None:
     assert (500, "") == (other.status, other.reason)
 
 
+async def test_what_is_asked_aside_leaves_no_trace() -> None:
+    """Neither in the headers of the answer nor in the first status."""
+    engine = ScriptedEngine("a", "b", override=lambda _, body: error_with(400) if body.get("size") == 7 else None)
+    _, exchange = await staged(engine, search(match()))
+    before = exchange.answer({0: Reply(200, "{}")})
+    replies = await exchange.ask({0: search_call.parse(search(match(size=7)))}, is_aside=True)
+    assert (400, before) == (replies[0].status, exchange.answer({0: Reply(200, "{}")}))
+    assert 200 == exchange.first_status(0)
+
+
 async def test_bytes_that_are_no_text_are_the_whole_answer() -> None:
     """There is nothing to splice."""
     engine = ScriptedEngine(override=lambda *_: answer_with(b"\xff"))
@@ -104,6 +114,17 @@ async def test_items_are_asked_together_and_answered_by_index() -> None:
     whole = exchange.answer({1: Reply(200, "{}")})
     assert whole.body.startswith(b'{"took":1,"responses":[{"took":3')
     assert whole.body.endswith(b',"status":200},{}]}')
+
+
+async def test_each_item_has_its_first_status() -> None:
+    """Whatever it was when it was sent again."""
+    engine = ScriptedEngine(
+        "a", override=lambda _, body: error_with(404) if body["query"]["match"]["text"] == "sky" else None
+    )
+    exchange, calls = many(engine, msearch({}, match(), {}, match("sky")))
+    await exchange.ask(dict(enumerate(calls)))
+    await exchange.ask({1: calls[0]})
+    assert [200, 404] == [exchange.first_status(index) for index in (0, 1)]
 
 
 async def test_an_answer_without_other_texts_is_the_engines() -> None:

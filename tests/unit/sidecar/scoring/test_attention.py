@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.scoring import attention
-from sidecar.scoring.attention import Rectangles, attend, attend_once
+from sidecar.scoring.attention import Rectangles, attend, attend_first, attend_once
+from sidecar.scoring.packing import room
 
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")
 HEADS, WIDTH = 2, 4
@@ -41,20 +42,43 @@ def test_attention_is_that_of_each_text_alone(is_one: bool, lengths: list[int]) 
         q, k, v = text.view(len(text), 3, HEADS, WIDTH).permute(1, 2, 0, 3)
         weights = (q @ k.transpose(1, 2) / WIDTH**0.5).softmax(-1)
         expected.append((weights @ v).transpose(0, 1).reshape(len(text), -1))
-    assert torch.allclose(ours, torch.cat(expected), atol=1e-5)
+    assert torch.allclose(ours[: sum(lengths)], torch.cat(expected), atol=1e-5)
+    assert not ours[sum(lengths) :].any()
 
 
 @pytest.mark.parametrize("is_one", [False, True])
 @given(lengths=LENGTHS)
 def test_one_query_per_text_weighs_its_states(is_one: bool, lengths: list[int]) -> None:
     """The softmax is over the text alone."""
-    states, queries = random(sum(lengths), 6), random(len(lengths), HEADS, 6)
+    states, queries = random(sum(lengths), 6), random(room(len(lengths)), HEADS, 6)
     parts = rectangles(lengths, is_one=is_one)
     ours = attend_once(queries, parts.fill(states), parts)
     expected = [
-        (query @ text.T).softmax(-1) @ text for query, text in zip(queries, torch.split(states, lengths), strict=True)
+        (query @ text.T).softmax(-1) @ text
+        for query, text in zip(queries[: len(lengths)], torch.split(states, lengths), strict=True)
     ]
-    assert torch.allclose(ours, torch.stack(expected), atol=1e-5)
+    assert torch.allclose(ours[: len(lengths)], torch.stack(expected), atol=1e-5)
+
+
+@given(lengths=LENGTHS, distance=st.integers(1, 20))
+def test_local_attention_sees_the_neighbourhood(lengths: list[int], distance: int) -> None:
+    """Tokens further away are as if they were not there; so for the first token alone."""
+    x = random(sum(lengths), 3 * HEADS * WIDTH)
+    parts = rectangles(lengths).within(distance)
+    rows = parts.fill(x)
+    ours = attend(rows, HEADS, parts)
+    firsts = torch.stack([text[0] for text in torch.split(x, lengths)])
+    first = attend_first(firsts[:, : HEADS * WIDTH], rows[:, HEADS * WIDTH :], HEADS, parts)
+    expected = []
+    for text in torch.split(x, lengths):
+        q, k, v = text.view(len(text), 3, HEADS, WIDTH).permute(1, 2, 0, 3)
+        places = torch.arange(len(text))
+        is_far = (places[:, None] - places).abs() > distance
+        products = (q @ k.transpose(1, 2) / WIDTH**0.5).masked_fill(is_far, -torch.inf)
+        expected.append((products.softmax(-1) @ v).transpose(0, 1).reshape(len(text), -1))
+    assert torch.allclose(ours[: sum(lengths)], torch.cat(expected), atol=1e-5)
+    assert torch.allclose(first, torch.stack([text[0] for text in expected]), atol=1e-5)
+    assert not ours.isnan().any()
 
 
 def test_texts_that_fill_their_rectangle_are_not_copied() -> None:
@@ -62,7 +86,7 @@ def test_texts_that_fill_their_rectangle_are_not_copied() -> None:
     whole = rectangles([32, 32, 48])
     assert whole.gather is None
     assert all(part.mask is None for part in whole.parts)
-    x = random(112, 2)
+    x = random(112, 2)  # there are rooms of 112
     assert whole.fill(x) is x
 
 

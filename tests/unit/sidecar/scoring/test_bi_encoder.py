@@ -23,7 +23,7 @@ def test_scores_are_cosines_of_pooled_states(tmp_path: Path, pooling: str) -> No
     texts = ["", *(tiny_models.random_text(rng, rng.randrange(1, 50)) for _ in range(20))]
     tokenizer = tiny_models.sentence_piece()
     tokenizer.enable_truncation(tiny_models.MAX_LENGTH // 2)
-    model = models.load(str(tiny_models.xlm_roberta_bi_encoder(tmp_path, pooling=pooling)), device="cpu")
+    model = models.load(str(tiny_models.xlm_roberta_bi_encoder(tmp_path, pooling=pooling)), device="cpu", dtype="fp32")
     theirs = transformers.XLMRobertaModel.from_pretrained(tmp_path).eval()
 
     def vector(text: str) -> torch.Tensor:

@@ -54,7 +54,7 @@ def plain_scores(folder: Path, query: str, texts: list[str], *, pooling: str = "
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_scores_equal_the_definition(tmp_path: Path, texts: list[str], pooling: str) -> None:
     """Token states of length one, special tokens left out of MaxSim and kept in the pooled vector."""
-    model = models.load(str(tiny_models.bi_encoder(tmp_path, pooling=pooling)), device="cpu")
+    model = models.load(str(tiny_models.bi_encoder(tmp_path, pooling=pooling)), device="cpu", dtype="fp32")
     assert isinstance(model, LateInteraction)
     expected = plain_scores(tmp_path, QUERY, texts, pooling=pooling)
     assert model.forward(model.tokenize(QUERY, texts)) == pytest.approx(expected, abs=TOLERANCE)
@@ -63,7 +63,7 @@ def test_scores_equal_the_definition(tmp_path: Path, texts: list[str], pooling: 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> PairModel:
     """Give a tiny model."""
-    return models.load(str(tiny_models.bi_encoder(tmp_path_factory.mktemp("bi"))), device="cpu")
+    return models.load(str(tiny_models.bi_encoder(tmp_path_factory.mktemp("bi"))), device="cpu", dtype="fp32")
 
 
 def test_the_query_itself_scores_one_and_a_half(model: PairModel) -> None:
@@ -101,8 +101,10 @@ def test_prompts_go_in_front(tmp_path: Path) -> None:
     """A model that was trained with prefixes gets them: one for queries, one for texts."""
     first, second = tiny_models.WORDS[5:7]
     prompts = {"query": f"{first} ", "passage": f"{second} "}
-    prompted = models.load(str(tiny_models.bi_encoder(tmp_path / "prompted", prompts=prompts)), device="cpu")
-    plain = models.load(str(tiny_models.bi_encoder(tmp_path / "plain")), device="cpu")
+    prompted = models.load(
+        str(tiny_models.bi_encoder(tmp_path / "prompted", prompts=prompts)), device="cpu", dtype="fp32"
+    )
+    plain = models.load(str(tiny_models.bi_encoder(tmp_path / "plain")), device="cpu", dtype="fp32")
     expected = plain.tokenize(f"{first} {QUERY}", [f"{second} a"])[0]
     (pair,) = prompted.tokenize(QUERY, ["a"])
     assert (pair.query_ids, pair.text_ids) == (expected.query_ids, expected.text_ids)
@@ -118,4 +120,4 @@ def test_the_facts_recommend_a_linear_fusion(model: PairModel) -> None:
 def test_unknown_pooling_is_refused(tmp_path: Path) -> None:
     """A vector made in another way would be another vector."""
     with pytest.raises(ModelFailed, match="pools its tokens in another way"):
-        models.load(str(tiny_models.bi_encoder(tmp_path, pooling="max")), device="cpu")
+        models.load(str(tiny_models.bi_encoder(tmp_path, pooling="max")), device="cpu", dtype="fp32")

@@ -25,7 +25,7 @@ def tensors() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     )
 
 
-def prepacked(weight: torch.Tensor, bias: torch.Tensor, *, gelu: bool = False) -> Prepacked:
+def prepacked(weight: torch.Tensor, bias: torch.Tensor | None, *, gelu: bool = False) -> Prepacked:
     """Return oneDNN's product, where there is one."""
     try:
         ours = Prepacked(weight, bias, gelu=gelu)
@@ -54,6 +54,15 @@ def test_both_ways_add_the_residual() -> None:
         for layer in (Plain(weight, bias), prepacked(weight, bias)):
             assert torch.allclose(layer.add(x, residual), expected, atol=1e-4)
             assert torch.equal(residual, before)
+
+
+def test_both_ways_multiply_by_a_gate_without_a_bias() -> None:
+    """As GeGLU layers do."""
+    x, weight, _ = tensors()
+    gate = torch.randn(7, 96, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        for layer in (Plain(weight, None), prepacked(weight, None)):
+            assert torch.allclose(layer.times(x, gate), x @ weight.T * gate, atol=1e-4)
 
 
 def test_gelu_is_exact() -> None:

@@ -139,3 +139,83 @@ def test_a_damaged_config_is_refused_in_words(tmp_path: Path, content: str, word
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ModelFailed, match=f"config.json {words}"):
         _ = ModelFolder(name="tiny", path=tmp_path).config
+
+
+CHAIN = [
+    {"type": "sentence_transformers.base.modules.transformer.Transformer", "path": ""},
+    {"type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling", "path": "1_Pooling"},
+    {"type": "sentence_transformers.base.modules.dense.Dense", "path": "2_Dense"},
+]
+
+
+def test_a_chain_of_modules_that_ends_in_a_score_is_a_cross_encoder(tmp_path: Path) -> None:
+    """Its labels are those of the last layer, its length is not that of sentences."""
+    model = folder(
+        tmp_path,
+        config={"architectures": ["ModernBertModel"], "max_position_embeddings": 8192},
+        modules=CHAIN,
+        sentence_bert_config={"max_seq_length": 64},
+        **{"2_Dense__config": {"module_output_name": "scores", "out_features": 1}},
+    )
+    assert model.is_cross_encoder
+    assert not model.has_classifier
+    assert [(module.kind, module.path) for module in model.score_modules] == [("Dense", "2_Dense")]
+    assert model.labels == 1
+    assert model.max_length(None) == 512
+
+
+@pytest.mark.parametrize("dense", [{}, {"module_output_name": "sentence_embedding"}])
+def test_a_chain_that_ends_in_a_vector_is_a_bi_encoder(tmp_path: Path, dense: dict[str, Any]) -> None:
+    """With a layer that we do not know."""
+    model = folder(tmp_path, config={}, modules=CHAIN, **{"2_Dense__config": dense})
+    assert not model.is_cross_encoder
+    with pytest.raises(ModelFailed, match="a layer that we do not know: Dense"):
+        model.pooling()
+
+
+@pytest.mark.parametrize(("kind", "more"), [("Normalize", {}), ("Dense", {"use_residual": True})])
+def test_a_score_by_unknown_modules_is_refused(tmp_path: Path, kind: str, more: dict[str, Any]) -> None:
+    """The message says which."""
+    modules = [*CHAIN[:2], {"type": kind, "path": "2_Odd"}, {"type": "Dense", "path": "3_Dense"}]
+    configs: dict[str, Any] = {"2_Odd__config": more, "3_Dense__config": {"module_output_name": "scores"}}
+    model = folder(tmp_path, config={}, modules=modules, **configs)
+    with pytest.raises(ModelFailed, match=f"a layer that we do not know: {kind} in 2_Odd"):
+        _ = model.is_cross_encoder
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"tokenizer_config": {"chat_template": "{{ messages }}"}}, "needs its chat template"),
+        ({"config_sentence_transformers": {"prompts": {"query": "Judge: "}}}, "needs prompts"),
+        (
+            {"config_sentence_transformers": {"prompts": {"web": "Judge: "}, "default_prompt_name": "web"}},
+            "needs prompts",
+        ),
+    ],
+)
+def test_cross_encoders_that_rank_through_a_prompt_are_refused(
+    tmp_path: Path, files: dict[str, Any], words: str
+) -> None:
+    """They would be scored wrongly without it."""
+    model = folder(tmp_path, config={"architectures": ["Qwen3ForSequenceClassification"]}, **files)
+    with pytest.raises(ModelFailed, match=words):
+        model.check_is_safe()
+
+
+def test_a_chat_template_of_its_own_file_is_seen(tmp_path: Path) -> None:
+    """As transformers saves it today."""
+    model = folder(tmp_path, config={"architectures": ["Qwen3ForSequenceClassification"]})
+    model.check_is_safe()
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(ModelFailed, match="needs its chat template"):
+        model.check_is_safe()
+
+
+def test_prompts_that_are_not_used_do_no_harm(tmp_path: Path) -> None:
+    """sentence-transformers saves empty ones, and those that nobody chose."""
+    prompts = {"prompts": {"query": "", "document": "", "web": "Judge: "}, "default_prompt_name": None}
+    model = folder(
+        tmp_path, config={"architectures": ["BertForSequenceClassification"]}, config_sentence_transformers=prompts
+    )
+    model.check_is_safe()

@@ -11,6 +11,7 @@ import pytest
 
 from sidecar.errors import ModelFailed
 from sidecar.scoring import hub, models
+from sidecar.scoring.figures import CountsFurther
 from sidecar.scoring.hub import HubSilent
 from tests import tiny_models
 
@@ -134,6 +135,22 @@ def test_a_cross_encoder_with_prompts_is_refused(tmp_path: Path) -> None:
     (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"query": "Judge: "}}))
     with pytest.raises(ModelFailed, match="needs prompts"):
         models.load(str(folder))
+
+
+def test_a_decoder_without_a_token_between_query_and_text_is_refused(tmp_path: Path) -> None:
+    """It could not tell them apart: such models are trained with a prompt around both."""
+    with pytest.raises(ModelFailed, match="no token between query and text, so that it needs a prompt"):
+        models.load(str(tiny_models.generative(tmp_path)))
+
+
+def test_the_memory_for_texts_can_be_chosen(tmp_path: Path) -> None:
+    """Its figures are the model's own; 0 switches it off."""
+    folder = str(tiny_models.bert(tmp_path))
+    for capacity, entries in ((0, 0), (10_000, 1)):
+        model = models.load(folder, token_cache_bytes=capacity)
+        model.tokenize("a", ["b"])
+        assert isinstance(model, CountsFurther)
+        assert model.figures()["token_cache_entries"] == entries
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from sidecar.scoring.breaker import Breaker
 from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.remote import RemoteOptions, RemoteScorer
 from sidecar.scoring.scripted import parse
-from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH
+from sidecar.scoring.wire import FIGURES_PATH, MODEL_PATH, SCORE_PATH
 from tests import foreign_servers
 from tests.scoring_server import Answer, answering, serving
 from tests.unit.sidecar.scoring.doubles import FACTS
@@ -349,3 +349,38 @@ def test_time_is_cheap_when_nobody_is_there() -> None:
             return time.perf_counter() - began
 
     assert asyncio.run(calls()) < 1.0
+
+
+async def test_what_the_scorer_counts_is_asked_for(socket: Path) -> None:
+    """Once; a scorer that cannot be asked, or refuses, says so."""
+    replies = [
+        Reply(status=200, body=b'{"batches": 3}'),
+        Reply(status=503, body=wire.write_error(ScorerStarting("not yet"))),
+        None,
+    ]
+
+    async def figures(body: bytes) -> Reply | None:
+        return replies.pop(0) if replies else None
+
+    async def model(body: bytes) -> Reply:
+        return Reply(status=200, body=wire.write_facts(FACTS))
+
+    async with (
+        answering({("GET", MODEL_PATH): model, ("GET", FIGURES_PATH): figures}, socket) as url,
+        remote(url) as scorer,
+    ):
+        await scorer.loaded()
+        assert await scorer.figures() == {"batches": 3.0}
+        with pytest.raises(ScorerStarting, match="not yet"):
+            await scorer.figures()
+        with pytest.raises(ScorerLost, match="cannot be reached"):
+            await scorer.figures()
+    assert replies == []
+
+
+async def test_other_peoples_servers_do_not_say_what_they_count(socket: Path) -> None:
+    """They have metrics of their own."""
+    async with foreign_servers.serving(foreign_servers.TEI, socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        with pytest.raises(ScorerLost, match="does not say what it counts"):
+            await scorer.figures()
