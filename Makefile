@@ -54,11 +54,11 @@ soak: setup  ## searches without end: memory stays flat; N=10000: how many
 	@RERANK_SOAK_REQUESTS=$(or $(N),10000) $(BIN)/python -m pytest tests/program/test_steady_memory.py $(ARGS)
 
 fuzz-json: setup  ## bytes that could break json_bytes, guided by coverage, ten minutes; SECONDS=600
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python atheris
-	@mkdir -p build/json-corpus && $(BIN)/python -m tests.unit.connectors.json_bytes_target build/json-corpus -max_total_time=$(or $(SECONDS),600)
+	@mkdir -p build/fuzz && $(BIN)/uv run --no-project --quiet --python $(BIN)/python --with atheris==3.0.0 python -m tests.unit.connectors.json_bytes_target build/fuzz/json_bytes -max_total_time=$(or $(SECONDS),600)
 
 bench: setup  ## scoring beside its peers, alternating, with an accuracy gate; ARGS="--regime k100"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group bench
+	@for each in onnx openvino; do test -d build/benchmarks/$$each || { $(BIN)/uv venv --quiet --python $(BIN)/python build/benchmarks/$$each && $(BIN)/uv pip install --quiet --python build/benchmarks/$$each/bin/python --group bench-$$each; } || echo "no $$each backends: their rows will say so"; done
 	@$(BIN)/python -m benchmarks.engine $(ARGS)
 
 bench-service: setup  ## over HTTP: latency under load, overhead of the proxy, memory, overload

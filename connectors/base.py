@@ -279,8 +279,9 @@ def decompress(body: bytes, encoding: str | None) -> bytes:
     """Return `body` without its content encoding.
 
     Raises:
-        ValueError: the encoding is not gzip, deflate or identity, the bytes are damaged, or they
-            decode to more than MAX_CONTENT_BYTES.
+        ValueError: the encoding is not gzip, deflate or identity, the bytes are damaged, something follows
+            them (of several gzip members engines may read one or all), or they decode to more than
+            MAX_CONTENT_BYTES.
     """
     match (encoding or "identity").strip().lower():
         case "identity" | "":
@@ -300,6 +301,8 @@ def decompress(body: bytes, encoding: str | None) -> bytes:
         raise ValueError(f"body decodes to more than {MAX_CONTENT_BYTES} bytes")
     if not decoder.eof:
         raise ValueError(f"{encoding} body breaks off")
+    if decoder.unused_data:
+        raise ValueError(f"something follows the {encoding} body")
     return content
 
 

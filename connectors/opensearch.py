@@ -68,7 +68,8 @@ class OpenSearchTransport(ClientTransport):
                 path,
                 params=parse_qsl(query, keep_blank_values=True) or None,  # pairs: a name may come twice
                 body=request.body or None,
-                headers=dict(end_to_end(request.headers, "Host", "Content-Length")),
+                # lower case: opensearch-py has a content-type of its own, and would send both
+                headers={name.lower(): value for name, value in end_to_end(request.headers, "Host", "Content-Length")},
                 ignore=range(300, 600),  # every answer of the engine is a value
             )
         except ConnectionTimeout as error:

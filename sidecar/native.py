@@ -32,6 +32,7 @@ QUERY_CONTEXT: Final = "query_context"
 OUR_INFERENCE_ID: Final = "rerank-sidecar"
 DEFAULT_INFERENCE_ID: Final = ".rerank-v1-elasticsearch"
 DEFAULT_WINDOW: Final = 10
+MAX_WINDOW: Final = 10_000
 DEFAULT_CHUNK_WORDS: Final = 250
 _LIFTED: Final = ("search_after", "terminate_after", "sort", "min_score", "collapse")
 
@@ -60,6 +61,8 @@ class Native:
     field: str | None = None
     #: candidates; None = as many as our options say
     window: int | None = None
+    #: hits that the retriever inside can be asked for; None = the search is one like any other
+    most: int | None = None
     min_score: float | None = None
     #: tokens of the passages into which long texts are split; None = as our options say
     passage_tokens: int | None = None
@@ -133,21 +136,46 @@ def unwrap(call: SearchCall) -> SearchCall:
 
 
 def _of_retriever(settings: Mapping[str, Any]) -> Native:
+    """Read a reranker. Of one around another the outer one's text counts, over the larger window of the two."""
     key = f"{RETRIEVER}/{settings.get('inference_id', DEFAULT_INFERENCE_ID)}"
-    text, field = settings.get("inference_text"), settings.get("field")
+    text, field, inner = settings.get("inference_text"), settings.get("field"), settings.get("retriever")
     window, least = settings.get("rank_window_size", DEFAULT_WINDOW), settings.get("min_score")
-    if not isinstance(text, str) or not isinstance(field, str) or not isinstance(settings.get("retriever"), dict):
+    if not isinstance(text, str) or not isinstance(field, str) or not isinstance(inner, dict):
         return Native(key=key, query_text=None)
     if not _is_number(window) or not (least is None or _is_number(least)):
         return Native(key=key, query_text=None)
+    chained = _of_retriever(inner[RETRIEVER]) if isinstance(inner.get(RETRIEVER), dict) else None
+    if chained is not None and not chained.is_complete:
+        return Native(key=key, query_text=None)
+    most = _most_hits(inner) if chained is None else chained.most or MAX_WINDOW
+    candidates = max(1, int(window), 0 if chained is None else chained.window or 0)
     return Native(
         key=key,
         query_text=text,
         field=field,
-        window=max(1, int(window)),
+        window=min(candidates, most),
+        most=most,
         min_score=least,
         passage_tokens=_chunk_tokens(settings.get("chunk_rescorer")),
     )
+
+
+def _most_hits(retriever: Mapping[str, Any]) -> int:
+    """Return how many hits a retriever can be asked for: Elasticsearch refuses more than its own window."""
+    bounds = [MAX_WINDOW]
+    for kind, settings in retriever.items():
+        if not isinstance(settings, dict) or kind in ("standard", "knn"):
+            continue
+        if kind == "rescorer":
+            rescorers = settings.get("rescore")
+            each = rescorers if isinstance(rescorers, list) else [rescorers]
+            windows = [rescorer.get("window_size", DEFAULT_WINDOW) for rescorer in each if isinstance(rescorer, dict)]
+        else:
+            windows = [settings.get("rank_window_size", DEFAULT_WINDOW)]
+        bounds += [max(1, int(window)) for window in windows if _is_number(window)]
+        if isinstance(settings.get("retriever"), dict):
+            bounds.append(_most_hits(settings["retriever"]))
+    return min(bounds)
 
 
 def _chunk_tokens(chunks: Any) -> int | None:
@@ -190,13 +218,16 @@ def _below(value: Any, names: list[str]) -> Any:
 
 
 def _unwrap_retriever(call: SearchCall) -> SearchCall:
-    """Return the search with its reranker replaced by the retriever inside it."""
+    """Return the search with its reranker, or several one around another, replaced by the retriever inside."""
     retriever = find_member(call.members, "retriever")
     assert retriever is not None
-    settings = _inside(call.text, retriever, RETRIEVER)
-    inner = find_member(settings, "retriever")
-    assert inner is not None
-    filters = _slices(call.text, settings, ("filter",))
+    inner: Member = retriever
+    filters: list[str] = []
+    while settings := _inside(call.text, inner, RETRIEVER):
+        filters += _slices(call.text, settings, ("filter",)).values()
+        found = find_member(settings, "retriever")
+        assert found is not None
+        inner = found
     standard = _inside(call.text, inner, "standard")
     if standard:
         literal = _lifted(call.text, standard, filters)
@@ -204,7 +235,7 @@ def _unwrap_retriever(call: SearchCall) -> SearchCall:
         literal = f'"retriever":{call.text[inner.value_start : inner.end]}'
     edits = [Edit(retriever.start, retriever.end, literal)]
     if filters and not standard:
-        edits = _as_post_filter(call, list(filters.values()), behind=edits[0])
+        edits = _as_post_filter(call, filters, behind=edits[0])
     return call.with_text(json_bytes.splice(call.text, edits))
 
 
@@ -217,11 +248,11 @@ def _as_post_filter(call: SearchCall, filters: list[str], *, behind: Edit) -> li
     return [behind, Edit(existing.value_start, existing.end, both)]
 
 
-def _lifted(text: str, standard: list[Member], outer: Mapping[str, str]) -> str:
+def _lifted(text: str, standard: list[Member], outer: list[str]) -> str:
     """Return the members of a search that does what a standard retriever does."""
     slices = _slices(text, standard, ("query", "filter", *_LIFTED))
     query = slices.pop("query", '{"match_all":{}}')
-    filters = [*outer.values(), *([slices.pop("filter")] if "filter" in slices else [])]
+    filters = [*outer, *([slices.pop("filter")] if "filter" in slices else [])]
     if filters:
         query = f'{{"bool":{{"must":{query},"filter":{_list(filters)}}}}}'
     return ",".join([f'"query":{query}', *(f'"{name}":{slice}' for name, slice in slices.items())])

@@ -65,6 +65,8 @@ class Plan:
     size: int
     #: the ranking depends on how many hits are asked for, so that only the caller's own page is reranked
     is_own_page: bool = False
+    #: hits that the first stage can be asked for
+    most: int = MAX_RESULT_WINDOW
     #: what the caller sees of the answer; None = all of it
     filter_path: FilterPath | None = None
 
@@ -73,7 +75,7 @@ class Plan:
         """Hits that the first stage is asked for."""
         if self.is_own_page:
             return self.size
-        return min(MAX_RESULT_WINDOW, max(self.options.window, self.offset + self.size))
+        return min(self.most, max(self.options.window, self.offset + self.size))
 
     @property
     def is_beyond_window(self) -> bool:
@@ -157,7 +159,9 @@ def plan(
     options, headers = controls.apply_headers(options, call.headers)
     call = replace(call.without_rerank_ext(), headers=headers)
     reading = _read_words(call)
-    is_own_page = reading.is_size_dependent or any(applies(call) for applies in _SIZE_DEPENDENT)
+    most = None if asked is None else asked.most
+    is_size_dependent = reading.is_size_dependent or any(applies(call) for applies in _SIZE_DEPENDENT)
+    is_own_page = most is None and is_size_dependent  # a reranker's window says how many hits it is about
     reason = next(_reasons(call, options, reading, is_own_page=is_own_page), None)
     if reason is not None:
         return Skip(reason=reason, call=call)
@@ -172,6 +176,7 @@ def plan(
         offset=_count(call.setting("from"), 0) or 0,
         size=_count(call.setting("size"), DEFAULT_SIZE) or 0,
         is_own_page=is_own_page,
+        most=most or MAX_RESULT_WINDOW,
         filter_path=_filter_path(call),
     )
 
@@ -218,6 +223,7 @@ def _read_words(call: SearchCall) -> Reading:
     if q is None:
         searches = [entry.get("query") for entry in _entries(call.body("sub_searches")) if isinstance(entry, dict)]
         readings = [query_text.read_query(query) for query in (call.body("query"), *searches)]
+        readings.append(query_text.read_knn(call.body("knn")))
         if call.has_body("retriever"):
             readings.append(query_text.read_retriever(call.body("retriever")))
         return query_text.join(*readings)
@@ -306,7 +312,8 @@ def _standard_retrievers(retriever: Any) -> Iterator[dict[str, Any]]:
             yield value
         elif isinstance(value, dict):
             for inner in (value.get("retriever"), *_entries(value.get("retrievers"))):
-                yield from _standard_retrievers(inner)
+                wrapped = inner.get("retriever") if isinstance(inner, dict) else None
+                yield from _standard_retrievers(wrapped if isinstance(wrapped, dict) else inner)
 
 
 def _filter_path(call: SearchCall) -> FilterPath | None:

@@ -102,6 +102,12 @@ def read_retriever(retriever: Any) -> Reading:
     )
 
 
+def read_knn(knn: Any) -> Reading:
+    """Read the `knn` of a search body, one or several: the text of which a model of the engine's makes a vector."""
+    clauses = (clause for each in _as_list(knn) if isinstance(each, dict) for clause in _read_knn(each, 1.0))
+    return Reading(clauses=tuple(clauses), is_size_dependent=knn is not None)
+
+
 def join(*readings: Reading) -> Reading:
     """Return what several parts of one search say together."""
     return Reading(
@@ -169,7 +175,7 @@ def _read_clause(kind: str, value: Any, weight: float, facts: _Facts) -> Iterato
         case "semantic":
             yield from _clause(_text(value.get("query")), _names(value.get("field")), weight)
         case "knn":
-            yield from _clause(_text_of_vector(value), (), weight)
+            yield from _read_knn(value, weight)
         case _ if kind in _EMBEDDED:
             yield from _embedded_text(value, _EMBEDDED[kind], weight)
         case _:
@@ -183,11 +189,12 @@ def _embedded_text(value: JsonObject, name: str, weight: float) -> Iterator[Text
             yield from _clause(_text(inner.get(name)), (), weight * _boost(inner))
 
 
-def _text_of_vector(knn: JsonObject) -> str:
-    """Return the text of which a model of the engine's makes the vector, "" where the caller gives one."""
+def _read_knn(knn: JsonObject, weight: float) -> Iterator[TextClause]:
+    """Read `{"query_vector_builder": {"text_embedding": {"model_text": "words"}}}`; no field holds the text."""
     builder = knn.get("query_vector_builder")
     embedding = builder.get("text_embedding") if isinstance(builder, dict) else None
-    return _text(embedding.get("model_text")) if isinstance(embedding, dict) else ""
+    if isinstance(embedding, dict):
+        yield from _clause(_text(embedding.get("model_text")), (), weight)
 
 
 def _read_retriever(retriever: Any, weight: float, facts: _Facts) -> Iterator[TextClause]:
@@ -201,7 +208,7 @@ def _read_retriever(retriever: Any, weight: float, facts: _Facts) -> Iterator[Te
         if kind == "standard":
             yield from _read(value.get("query"), weight, facts)
         if kind == "knn":
-            yield from _clause(_text_of_vector(value), (), weight)
+            yield from _read_knn(value, weight)
         if isinstance(value.get("query"), str):  # rrf and linear over fields, in short
             yield from _clause(_text(value["query"]), _names(value.get("fields")), weight)
         for inner in (value.get("retriever"), *_as_list(value.get("retrievers"))):

@@ -16,7 +16,15 @@ from sidecar.scoring.devices import Placement
 from sidecar.scoring.heads import read_head
 from sidecar.scoring.logits import one_logit
 from sidecar.scoring.model_folder import ModelFolder
-from sidecar.scoring.padded_models import BATCH_TOKENS, load_whole, padded, pooled, sub_batches, takes_token_types
+from sidecar.scoring.padded_models import (
+    BATCH_TOKENS,
+    keep_heads_exact,
+    load_whole,
+    padded,
+    pooled,
+    sub_batches,
+    takes_token_types,
+)
 from sidecar.scoring.tokenized import JointModel
 
 
@@ -34,6 +42,7 @@ class AnyModel(JointModel):
         self._head = read_head(folder, {}, placement) if is_chain else None
         kind = "AutoModel" if is_chain else "AutoModelForSequenceClassification"
         self._model = load_whole(kind, folder, placement)
+        keep_heads_exact(self._model)
         self._padding_id = int(folder.config.get("pad_token_id") or 0)
         self._takes_types = takes_token_types(self._model)
 

@@ -43,13 +43,6 @@ class Call:
         """Whether this call is served before `other`; equal deadlines in order of arrival."""
         return (self.deadline, self.waiting.arrival) < (other.deadline, other.waiting.arrival)
 
-    def accept(self, pairs: Sequence[TokenPair]) -> None:
-        """Wait for the device from now on."""
-        tokens = [pair.tokens for pair in pairs]
-        self.waiting = replace(self.waiting, tokens=tokens)
-        self.pairs, self.expected_tokens, self.waiting_tokens = pairs, 0, sum(tokens)
-        self.scores, self.missing = [math.nan] * len(pairs), len(pairs)
-
     def receive(self, start: int, scores: Sequence[float]) -> None:
         """Take the scores of the pairs from `start` on; with the last one the call is done."""
         assert self.scores is not None
@@ -93,6 +86,10 @@ class Calls:
         self._put_back: deque[Sequence[Piece]] = deque()
         self._arrivals = 0
         self._round = 0
+        #: tokens of all pairs that are tokenised and wait for the device
+        self.waiting_tokens = 0
+        #: tokens that the calls that are not tokenised yet are thought to have
+        self.expected_tokens = 0
         #: calls of which pairs have been launched, and the seconds that they waited for that, in all
         self.launched = 0
         self.waited_seconds = 0.0
@@ -106,9 +103,9 @@ class Calls:
         return iter(list(self._calls.values()))
 
     @property
-    def waiting_tokens(self) -> int:
-        """Tokens of all pairs that are tokenised and wait for the device."""
-        return sum(call.waiting_tokens for call in self._calls.values())
+    def tokens(self) -> int:
+        """Tokens of all that waits, tokenised or not."""
+        return self.waiting_tokens + self.expected_tokens
 
     def new(self, *, deadline: float, expected_tokens: int, now: float) -> Call:
         """Return a call as it comes; `join` admits it."""
@@ -123,10 +120,23 @@ class Calls:
     def join(self, call: Call) -> None:
         """Admit a call."""
         self._calls[call.waiting.arrival] = call
+        self.expected_tokens += call.expected_tokens
+
+    def accept(self, call: Call, pairs: Sequence[TokenPair]) -> None:
+        """Let a call wait for the device, now that it is tokenised."""
+        self.expected_tokens -= call.expected_tokens
+        tokens = [pair.tokens for pair in pairs]
+        call.waiting = replace(call.waiting, tokens=tokens)
+        call.pairs, call.expected_tokens = pairs, 0
+        call.scores, call.missing = [math.nan] * len(pairs), len(pairs)
+        self._wait(call, sum(tokens))
 
     def leave(self, call: Call) -> None:
-        """Forget a call that has ended."""
+        """Forget a call that has ended, however it has."""
+        call.done.cancel()
         del self._calls[call.waiting.arrival]
+        self.expected_tokens -= call.expected_tokens
+        self._wait(call, -call.waiting_tokens)
 
     def tokens_before(self, call: Call) -> int:
         """Return the tokens of others that are served before a call, those included that are not tokenised yet."""
@@ -144,14 +154,19 @@ class Calls:
             waiting = (call.waiting for call in self._calls.values() if not call.done.done())
             pieces = [self._begin(piece, now) for piece in choose(waiting, budget=budget, now=now)]
         for piece in pieces:
-            piece.call.waiting_tokens -= piece.tokens
+            self._wait(piece.call, -piece.tokens)
         return pieces
 
     def put_back(self, pieces: Sequence[Piece]) -> None:
-        """Let a batch that was launched wait again, as the next one."""
-        self._put_back.append(pieces)
-        for piece in pieces:
-            piece.call.waiting_tokens += piece.tokens
+        """Let a batch that was launched wait again, as the next one, less what has ended since."""
+        alive = [piece for piece in pieces if not piece.call.done.done()]
+        self._put_back.append(alive)
+        for piece in alive:
+            self._wait(piece.call, piece.tokens)
+
+    def _wait(self, call: Call, tokens: int) -> None:
+        call.waiting_tokens += tokens
+        self.waiting_tokens += tokens
 
     def _begin(self, piece: Slice, now: float) -> Piece:
         call = self._calls[piece.arrival]

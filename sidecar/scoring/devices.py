@@ -57,10 +57,10 @@ class Placement:
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.dtype]
 
 
-def place(device: str, dtype: str) -> Placement:
+def place(device: str, dtype: str, *, may_round: bool = True) -> Placement:
     """Return where a model runs: "auto" is CUDA in fp16 where there is one, else the CPU.
 
-    On a CPU, the precision "auto" is bf16 where that is clearly faster, else fp32.
+    On a CPU, the precision "auto" is bf16 where that is clearly faster and the model `may_round`, else fp32.
 
     Raises:
         ModelFailed: there is no such device or precision here.
@@ -72,7 +72,7 @@ def place(device: str, dtype: str) -> Placement:
     if dtype == "auto" and is_cuda:
         return Placement(where, "fp16")
     if dtype == "auto":
-        return Placement(where, "bf16" if _is_bf16_faster(by=_CLEARLY) else "fp32")
+        return Placement(where, "bf16" if may_round and _is_bf16_faster(by=_CLEARLY) else "fp32")
     if not is_cuda and dtype == "fp16":
         raise ModelFailed("dtype: fp16 on a CPU is slower than fp32 and less exact; use fp32 or bf16")
     if not is_cuda and dtype == "bf16" and not _is_bf16_faster():

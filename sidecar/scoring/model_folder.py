@@ -24,6 +24,11 @@ Prompts = tuple[str, str]
 DEFAULT_MAX_LENGTH: Final = 512
 """Tokens, where a model could read more: what the usual cross-encoders are trained with. More only when asked for."""
 
+PROMPTED: Final = (
+    "prompts are not supported here: let a server that knows them run it, and give its address (scorer.url)"
+)
+"""What to do with a model that ranks through a prompt."""
+
 _OFFSET_POSITIONS: Final = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet", "longformer"})
 """Their positions begin after the padding id, so that two of `max_position_embeddings` are never used."""
 
@@ -227,13 +232,13 @@ class ModelFolder:
         """
         if any(name.endswith(("ForCausalLM", "ForConditionalGeneration")) for name in self.architectures):
             kind = ", ".join(self.architectures)
-            raise ModelFailed(f"{self.name} is a generative model ({kind}) that ranks through a prompt; not supported")
+            raise ModelFailed(f"{self.name} is a generative model ({kind}) that ranks through a prompt; {PROMPTED}")
         if "auto_map" in self.config:
             raise ModelFailed(f"{self.name} brings its own code (auto_map in config.json), which is never run")
         if self.is_cross_encoder and (any(self.prompts()) or self._default_prompt()):
-            raise ModelFailed(f"{self.name} is a cross-encoder that needs prompts; not supported")
+            raise ModelFailed(f"{self.name} is a cross-encoder that needs prompts; {PROMPTED}")
         if self.is_cross_encoder and self._has_chat_template():
-            raise ModelFailed(f"{self.name} is a cross-encoder that needs its chat template; not supported")
+            raise ModelFailed(f"{self.name} is a cross-encoder that needs its chat template; {PROMPTED}")
 
     def _default_prompt(self) -> str:
         config = self._json("config_sentence_transformers.json")

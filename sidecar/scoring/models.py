@@ -107,10 +107,19 @@ def load_resolved(
     folder.check_is_safe()
     let_waiting_threads_sleep()
     keep_to_quota()
-    placement = place(device, dtype)
+    placement = place(device, dtype, may_round=_is_ours(folder))
     model = _made(folder, placement, chosen.commit or folder.digest(), folder.max_length(max_length))
     model.remember_texts(token_cache_bytes)
     return model
+
+
+def _is_ours(folder: ModelFolder) -> bool:
+    """Whether one of our trunks runs the model: of these it is known what bf16 does to their ranking."""
+    from sidecar.scoring import packed_bert, packed_cross_encoder
+
+    if folder.is_cross_encoder:
+        return packed_cross_encoder.is_supported(folder)
+    return packed_bert.is_supported(folder.config)
 
 
 def _made(folder: ModelFolder, placement: Placement, revision: str, max_length: int) -> LoadedModel:

@@ -22,6 +22,10 @@ BATCH_TOKENS: Final = {"cpu": 1024, "cuda": 16_384}
 """Padded tokens per forward: small on a CPU, where texts of like length then share a batch."""
 
 
+_HEADS: Final = ("classifier", "score")
+"""What transformers calls the last part of its sequence classifiers."""
+
+
 def sub_batches(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:
     """Yield the places of the texts, longest first, in batches of at most `budget` padded tokens (or one text)."""
     batch: list[int] = []
@@ -75,6 +79,14 @@ def load_whole(auto_class: str, folder: ModelFolder, placement: Placement) -> An
     if missing := sorted(report["missing_keys"]):
         raise ModelFailed(f"{folder.name}: the weights lack {', '.join(missing[:5])}")
     return model.eval().to(placement.device)
+
+
+def keep_heads_exact(model: Any) -> None:
+    """Let a classifier compute in fp32 whatever the precision of the rest: rounded logits are ties."""
+    for name in _HEADS:
+        head = getattr(model, name, None)
+        if head is not None:
+            head.float().register_forward_pre_hook(lambda _, inputs: tuple(given.float() for given in inputs))
 
 
 def takes_token_types(model: Any) -> bool:

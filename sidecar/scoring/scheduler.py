@@ -268,14 +268,13 @@ class LocalScorer:
             raise ModelFailed(f"tokenization failed: {in_words(error)}") from error
         self._check_available()
         self._refuse_if_late(call)
-        call.accept(pairs)
+        self._calls.accept(call, pairs)
         self._refuse_if_full(call)
         self._has_changed.set()
         return await call.done
 
     def _leave(self, call: Call) -> None:
         """Let a call go that has ended; a batch with pairs of it that has not begun is put together without them."""
-        call.done.cancel()
         self._calls.leave(call)
         pieces = self._flights.take_back(call) if self._flights else ()
         if pieces:
@@ -287,20 +286,25 @@ class LocalScorer:
         now = self._loop.time()
         if call.deadline <= now:
             raise self._late()
+        running = self._flights.seconds_left(now) if self._flights else 0.0
+        left = call.deadline - now - running
+        if self._pace.seconds(self._calls.tokens) <= left:  # even if all of it were before this call
+            return
         wait = self._pace.seconds(self._calls.tokens_before(call))
-        if self._flights:
-            wait += self._flights.seconds_left(now)
-        if now + wait > call.deadline:
-            self._refuse(f"the work before it takes {wait:.2f} s, longer than its deadline allows")
+        if wait > left:
+            self._refuse(f"the work before it takes {running + wait:.2f} s, longer than its deadline allows")
 
     def _refuse_if_full(self, call: Call) -> None:
         """Bound what waits, and not the work of urgent calls by that of patient ones.
 
         A call that finds nobody before it is never too large.
         """
-        before, limit = self._calls.tokens_before(call), self._options.max_waiting_tokens
-        if before and before + call.waiting_tokens + call.expected_tokens > limit:
-            self._refuse(f"{before} tokens wait before it, at most {limit} may wait")
+        own, most = call.waiting_tokens + call.expected_tokens, self._options.max_waiting_tokens
+        if self._calls.tokens + own <= most:
+            return
+        before = self._calls.tokens_before(call)
+        if before and before + own > most:
+            self._refuse(f"{before} tokens wait before it, at most {most} may wait")
 
     def _refuse(self, why: str) -> None:
         self._count.refused_calls += 1

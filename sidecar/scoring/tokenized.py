@@ -12,7 +12,7 @@ from sidecar.scoring.alignments import Alignment, BestTokens, alignment
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.figures import Figures
-from sidecar.scoring.model_folder import ModelFolder, Pooling
+from sidecar.scoring.model_folder import PROMPTED, ModelFolder, Pooling
 from sidecar.scoring.pairs import PairTokenizer, load_tokenizer, probe, probe_single
 from sidecar.scoring.splitting import Spans
 
@@ -92,7 +92,7 @@ class JointModel(TokenizedModel):
         self._template = probe(tokenizer, has_token_types=folder.has_token_types)
         if not self._template.between:
             raise ModelFailed(
-                f"{folder.name} has no token between query and text, so that it needs a prompt; not supported"
+                f"{folder.name} has no token between query and text, so that it needs a prompt; {PROMPTED}"
             )
         self._tokenizer = PairTokenizer.joint(tokenizer, self._template, max_length=facts.max_length)
 

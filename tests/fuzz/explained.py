@@ -37,7 +37,7 @@ GAPS: Final[tuple[Explanation, ...]] = (
         kind=re.compile(r"_m?search: printed order"),
         modes=frozenset({"identity"}),
         engines=frozenset({"elasticsearch"}),
-        request=re.compile(r"_source|fields"),
+        request=re.compile(r"_source|fields|(?i:\nContent-Encoding:)"),  # an encoded body cannot be looked into
     ),
     Explanation(
         name="HTTP parser",
@@ -63,7 +63,8 @@ GAPS: Final[tuple[Explanation, ...]] = (
         name="chunks",
         reason="an error that quotes the engine's buffer or stack: a body that is held in memory goes on in one piece",
         kind=re.compile(
-            r"_m?search(?:/template)?: body of an error(?:: \.error\.root_cause\[\]\.(?:reason|stack_trace))?"
+            r"_m?search(?:/template)?: body of an error"
+            r"(?:: \.error\.(?:root_cause\[\]|caused_by)\.(?:reason|stack_trace))?"
         ),
         request=re.compile(r"\(chunked\)"),
     ),

@@ -140,6 +140,38 @@ async def test_a_reranker_without_its_endpoint_is_executed_by_us(refusal: Any, n
         assert expected == {key: body[key] for key in body if key in {"query", "retriever"}}
 
 
+DEEP: Mapping[str, tuple[Body, int, int]] = {
+    "knn": (reranked(KNN, rank_window_size=6), 6, 6),
+    "rrf with a window of its own": (
+        reranked({"rrf": {**RRF["rrf"], "rank_window_size": 5}}, rank_window_size=50),
+        5,
+        5,
+    ),
+    "rrf with the window that it has by default": (reranked(WEIGHTED, rank_window_size=50), 10, 8),
+    "rescorer": (reranked(RESCORED, rank_window_size=60), 50, 8),
+    "a chain": (reranked(reranked(KNN, rank_window_size=7, inference_text="other"), rank_window_size=3), 7, 7),
+}
+"""A reranker, the hits that the engine can be asked for, and how many it finds of them."""
+
+
+@pytest.mark.parametrize("name", DEEP)
+async def test_a_reranker_ranks_its_window_and_not_only_the_page(name: str) -> None:
+    """The engine is asked for the whole window once, and pages are cut from one ranking."""
+    retriever, asked, found = DEEP[name]
+    ranking = shortest_first(["text"], FOUND[:found])
+    async with (
+        documented("elasticsearch", FOUND, without_endpoint) as engine,
+        proxied(engine.url, ShortestFirst(), deadline=0, fetch="once") as proxy,
+    ):
+        pages = [
+            await send(proxy, "POST", "/talks/_search", body={"retriever": retriever, "from": offset, "size": 3})
+            for offset in (0, 3)
+        ]
+    assert ["applied", "applied"] == [page.outcome for page in pages]
+    assert ranking[:6] == [identifier for page in pages for identifier in page.ids]
+    assert {(0, asked)} == {(body.get("from", 0), body["size"]) for body in engine.bodies[1:]}
+
+
 ELSEWHERE: Mapping[str, Body] = {
     "rrf over a reranker": {"rrf": {"retrievers": [KNN, reranked(MATCHING)], "rank_constant": 1}},
     "rule over a reranker": {"rule": {**RULE["rule"], "retriever": reranked(RRF)}},
@@ -233,6 +265,11 @@ PLAIN: Mapping[str, Plain] = {
     "knn of a text, as a retriever": Plain(
         body={"retriever": {"knn": {"field": "vector", **BUILT}}}, words="the moon", fields=TEXTS
     ),
+    "knn of a text": Plain(
+        body={"knn": [{"field": "vector", "k": 5, "num_candidates": 50, **BUILT}], "size": 8},
+        words="the moon",
+        fields=TEXTS,
+    ),
     "knn of a text, as a query": Plain(
         body={"query": {"knn": {"field": "vector", **BUILT}}}, words="the moon", fields=TEXTS
     ),
@@ -247,7 +284,7 @@ PLAIN: Mapping[str, Plain] = {
     "one per year": Plain(body={"retriever": RRF, "collapse": {"field": "year"}}, reason="collapse"),
     "by time": Plain(
         body={"retriever": {"linear": {"retrievers": [{"retriever": BY_TIME}, {"retriever": KNN}]}}},
-        reason="custom_ranking",
+        reason="sort",
     ),
     "a rescorer around rrf": Plain(body={"size": 10, "retriever": RESCORED}, reason="custom_ranking"),
     "pinned": Plain(body={"retriever": PINNED}, reason="custom_ranking"),

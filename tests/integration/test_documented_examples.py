@@ -157,6 +157,14 @@ ON_ELASTICSEARCH: Mapping[str, Example] = {
         {"retriever": {"rescorer": {"retriever": STANDARD, "rescore": RESCORE}}},
         more={"size": 10},
     ),
+    "a chain of rerankers": elastic(
+        reranked(KNN, rank_window_size=100),
+        {"retriever": KNN},
+        rank_window_size=10,
+        inference_id="my-other-more-expensive-rerank-model",
+        inference_text="What people see of the moon",
+        more={"size": 9},
+    ),
 }
 
 # --- OpenSearch: ext.rerank.query_context -------------------------------------------------------------------

@@ -94,6 +94,12 @@ RERANKED: dict[str, tuple[Call, list[str]]] = {
         lambda c, i: c.search(index=i, query=TEA, size=BOOKS, explain=True, version=True, seq_no_primary_term=True),
         BODY_ORDER,
     ),
+    "filter_path": (
+        lambda c, i: c.search(
+            index=i, query=TEA, size=BOOKS, filter_path=["hits.max_score", "hits.hits._id", "hits.hits._score"]
+        ),
+        BODY_ORDER,
+    ),
     "exact total": (lambda c, i: c.search(index=i, query=TEA, size=BOOKS, track_total_hits=True), BODY_ORDER),
     "total as a number": (
         lambda c, i: c.search(index=i, query=TEA, size=BOOKS, rest_total_hits_as_int=True),
@@ -272,7 +278,7 @@ SAME: dict[str, Call] = {
     "search: no hits": lambda c, i: c.search(index=i, query={"match": {"body": "coffee"}}),
     "search: a filter": lambda c, i: c.search(index=i, query={"term": {"shelf": "shelf-1"}}, size=BOOKS),
     "search: collapsed": lambda c, i: c.search(index=i, query=TEA, collapse={"field": "shelf"}),
-    "search: filter_path": lambda c, i: c.search(index=i, query=TEA, filter_path=["hits.hits._id", "hits.total"]),
+    "search: filter_path without hits": lambda c, i: c.search(index=i, query=TEA, filter_path=["hits.total"]),
     "search: scroll": scroll,
     "search: point in time": point_in_time,
     "search: point in time by score": point_in_time_by_score_and_number,

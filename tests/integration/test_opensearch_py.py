@@ -103,6 +103,10 @@ RERANKED: dict[str, tuple[Call, list[str]]] = {
         lambda c, i: c.search(index=i, body=ALL_TEA, explain=True, version=True, seq_no_primary_term=True),
         BODY_ORDER,
     ),
+    "filter_path": (
+        lambda c, i: c.search(index=i, body=ALL_TEA, filter_path="hits.max_score,hits.hits._id,hits.hits._score"),
+        BODY_ORDER,
+    ),
     "exact total": (lambda c, i: c.search(index=i, body=ALL_TEA, track_total_hits=True), BODY_ORDER),
     "total as a number": (lambda c, i: c.search(index=i, body=ALL_TEA, rest_total_hits_as_int=True), BODY_ORDER),
     "no total": (lambda c, i: c.search(index=i, body=ALL_TEA, track_total_hits=False), BODY_ORDER),
@@ -263,7 +267,7 @@ SAME: dict[str, Call] = {
     "search: no hits": lambda c, i: c.search(index=i, body={"query": {"match": {"body": "coffee"}}}),
     "search: a filter": lambda c, i: c.search(index=i, body={"query": {"term": {"shelf": "shelf-1"}}}),
     "search: collapsed": lambda c, i: c.search(index=i, body={**ALL_TEA, "collapse": {"field": "shelf"}}),
-    "search: filter_path": lambda c, i: c.search(index=i, body=ALL_TEA, filter_path="hits.hits._id,hits.total"),
+    "search: filter_path without hits": lambda c, i: c.search(index=i, body=ALL_TEA, filter_path="hits.total"),
     "search: own script": lambda c, i: c.search(
         index=i, body={"query": {"script_score": {"query": TEA, "script": {"source": "doc['n'].value"}}}}
     ),

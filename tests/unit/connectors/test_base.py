@@ -154,8 +154,10 @@ def test_an_answer_shows_no_cookie_and_no_body() -> None:
         (b"{}", "gzip", "is not gzip"),
         (gzip.compress(b"{}" * 100)[:-10], "gzip", "breaks off"),
         (b"", "gzip", "breaks off"),
+        (gzip.compress(b"{}") + gzip.compress(b"{}"), "gzip", "something follows"),
+        (compress(b"{}", "deflate") + b"x", "deflate", "something follows"),
     ],
-    ids=["unknown", "damaged", "truncated", "empty"],
+    ids=["unknown", "damaged", "truncated", "empty", "two members", "more"],
 )
 def test_decompress_refuses(body: bytes, encoding: str, message: str) -> None:
     """What is not what its encoding says is ValueError."""

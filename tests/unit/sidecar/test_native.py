@@ -100,6 +100,45 @@ def test_a_standard_retriever_becomes_the_search() -> None:
     } == json.loads(left.text)
 
 
+KNN = {"knn": {"field": "v", "query_vector": [1], "k": 5, "num_candidates": 10}}
+
+
+@pytest.mark.parametrize(
+    ("inner", "most", "window"),
+    [
+        (STANDARD, 10_000, 60),
+        (KNN, 10_000, 60),
+        ({"rrf": {"retrievers": [], "rank_window_size": 50}}, 50, 50),
+        ({"rrf": {"retrievers": []}}, 10, 10),
+        ({"linear": {"retrievers": [], "rank_window_size": 80}}, 80, 60),
+        ({"rrf": {"retrievers": [], "rank_window_size": "many"}}, 10_000, 60),
+        ({"rescorer": {"retriever": KNN, "rescore": {"window_size": 40}}}, 40, 40),
+        ({"rescorer": {"retriever": KNN, "rescore": [{"window_size": 40}, {}]}}, 10, 10),
+        ({"rule": {"retriever": {"rrf": {"rank_window_size": 20}}, "rank_window_size": 70}}, 20, 20),
+        ({"no": "retriever"}, 10_000, 60),
+    ],
+)
+def test_a_retriever_cannot_be_asked_for_more_than_its_own_window(inner: Any, most: int, window: int) -> None:
+    """Elasticsearch refuses a size above it; a window of ten is the default."""
+    native = found(reranker(inner, rank_window_size=60))
+    assert (most, window) == (native.most, native.window)
+
+
+def test_of_a_chain_the_outer_text_counts_over_the_larger_window() -> None:
+    """Both are taken out, and the filters of both stay."""
+    inner = {**reranker(KNN, rank_window_size=100, inference_text="inner", filter={"term": {"a": 1}})["retriever"]}
+    body = reranker(inner, rank_window_size=10, inference_text="outer", filter={"term": {"b": 2}})
+    native = found(body)
+    assert ("outer", 100, 10_000) == (native.query_text, native.window, native.most)
+    filters = [{"term": {"b": 2}}, {"term": {"a": 1}}]
+    assert {"retriever": KNN, "post_filter": {"bool": {"filter": filters}}} == json.loads(unwrap(call(body)).text)
+
+
+def test_a_chain_is_as_complete_as_its_inner_part() -> None:
+    """What lacks something inside cannot be executed."""
+    assert not found(reranker(reranker(inner=None)["retriever"])).is_complete
+
+
 def test_what_is_inside_keeps_its_bytes() -> None:
     """Numbers and spacing of the query are the caller's."""
     text = (

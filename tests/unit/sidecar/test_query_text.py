@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from sidecar.query_text import ALL_FIELDS, is_identifier, query_string_words, read_query, read_query_string
+from sidecar.query_text import (
+    ALL_FIELDS,
+    is_identifier,
+    query_string_words,
+    read_knn,
+    read_query,
+    read_query_string,
+)
 
 MATCH = {"match": {"title": "blue sky"}}
 WHY = {"match": {"body": "why is it blue"}}
@@ -226,6 +233,14 @@ def test_free_words_of_a_query_string(text: str, words: str) -> None:
 def test_reading_takes_linear_time(piece: str) -> None:
     """A caller cannot hold up the event loop with brackets that never close."""
     assert isinstance(query_string_words(piece * 100_000), str)
+
+
+def test_the_text_of_a_vector() -> None:
+    """`knn` of a search may be one or several; a vector that is given has no words."""
+    built = {"query_vector_builder": {"text_embedding": {"model_text": "blue sky"}}}
+    assert ("blue sky", (), True) == (read_knn(built).text, read_knn(built).fields, read_knn(built).is_size_dependent)
+    assert "blue sky" == read_knn([{"query_vector": [1]}, built]).text
+    assert [None, None, None] == [read_knn(knn).text for knn in (None, "x", {"query_vector": [1]})]
 
 
 def test_the_url_s_query() -> None:

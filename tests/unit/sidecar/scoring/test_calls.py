@@ -18,7 +18,7 @@ def joined(calls: Calls, pairs: int, *, deadline: float = math.inf) -> Call:
     """Return a call with so many pairs that waits."""
     call = calls.new(deadline=deadline, expected_tokens=100, now=0.0)
     calls.join(call)
-    call.accept([PAIR] * pairs)
+    calls.accept(call, [PAIR] * pairs)
     return call
 
 

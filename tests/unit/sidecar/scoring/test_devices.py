@@ -59,6 +59,7 @@ def test_bf16_is_chosen_unasked_only_where_it_is_clearly_faster(
     """What lies between is noise, and would change from one start to the next."""
     monkeypatch.setattr(devices, "_is_bf16_faster", lambda by=1.0: speed > by)
     assert place("cpu", "auto").dtype == expected
+    assert place("cpu", "auto", may_round=False).dtype == "fp32"
     assert place("cpu", "fp32").dtype == "fp32"
 
 

@@ -36,7 +36,7 @@ def batch(text: str) -> list[Piece]:
     calls = Calls()
     call = calls.new(deadline=math.inf, expected_tokens=0, now=0.0)
     calls.join(call)
-    call.accept([TokenPair((ord("q"),), (ord(letter),)) for letter in text])
+    calls.accept(call, [TokenPair((ord("q"),), (ord(letter),)) for letter in text])
     return calls.take(budget=PAIR_TOKENS * len(text), now=0.0)
 
 

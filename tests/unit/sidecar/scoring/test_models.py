@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sidecar.errors import ModelFailed
-from sidecar.scoring import hub, models
+from sidecar.scoring import devices, hub, models
 from sidecar.scoring.figures import CountsFurther
 from sidecar.scoring.hub import HubSilent
 from tests import tiny_models
@@ -141,6 +142,26 @@ def test_a_decoder_without_a_token_between_query_and_text_is_refused(tmp_path: P
     """It could not tell them apart: such models are trained with a prompt around both."""
     with pytest.raises(ModelFailed, match="no token between query and text, so that it needs a prompt"):
         models.load(str(tiny_models.generative(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (tiny_models.bert, "bf16"),
+        (tiny_models.modern_bert, "bf16"),
+        (tiny_models.bi_encoder, "bf16"),
+        (tiny_models.xlm_roberta, "fp32"),
+        (tiny_models.xlm_roberta_bi_encoder, "fp32"),
+    ],
+)
+def test_unasked_bf16_is_for_the_models_that_we_run_ourselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path], expected: str
+) -> None:
+    """Of others it is not known what it does to their ranking; who asks for it gets it."""
+    monkeypatch.setattr(devices, "_is_bf16_faster", lambda by=1.0: True)
+    folder = str(make(tmp_path))
+    assert models.load(folder, device="cpu").facts.dtype == expected
+    assert models.load(folder, device="cpu", dtype="bf16").facts.dtype == "bf16"
 
 
 def test_the_memory_for_texts_can_be_chosen(tmp_path: Path) -> None:

@@ -217,11 +217,11 @@ def _check_against(
         length = rng.choice((16, 32, 64, 512))
         pairs = PairTokenizer.joint(tokenizer, template, max_length=length)
         query, text = text_of(rng)[:30], text_of(rng)
-        (pair,) = pairs.pairs(query, [text])
+        (pair,), (remembered,) = pairs.pairs(query, [text]), pairs.pairs(query, [text])
         if pairs.queries_cut:
             continue  # transformers would leave the query as it is, and no room for the text
         expected = theirs([query], [text], truncation="only_second", max_length=length)
-        assert template.ids(pair) == expected["input_ids"][0]
+        assert template.ids(pair) == template.ids(remembered) == expected["input_ids"][0]
         if "token_type_ids" in expected:
             assert template.token_types(pair) == expected["token_type_ids"][0]
 
