@@ -56,6 +56,7 @@ class Rectangles:
     #: where every row is found among the tokens, (rows,); filling repeats its text's first token. None = as they are
     gather: torch.Tensor | None
     parts: tuple[Rectangle, ...]
+    tokens: int
     room: int  # for tokens
     dtype: torch.dtype
 
@@ -86,7 +87,7 @@ class Rectangles:
             )
             text, token, row = text + count, token + tokens, row + rows
         gather = torch.from_numpy(in_room(np.concatenate(gathers))).to(device) if token < row else None
-        return cls(gather=gather, parts=tuple(parts), room=room(token), dtype=dtype)
+        return cls(gather=gather, parts=tuple(parts), tokens=token, room=room(token), dtype=dtype)
 
     def within(self, distance: int) -> Self:
         """Return the same for local attention, in which tokens see those at most `distance` away."""
@@ -103,7 +104,8 @@ def attend(rows: torch.Tensor, heads: int, rectangles: Rectangles) -> torch.Tens
     `rows` are queries, keys and values side by side, (rows, 3 * hidden); returns (tokens, hidden).
     """
     hidden = rows.shape[1] // 3
-    out = rows.new_zeros(rectangles.room, hidden)
+    out = rows.new_empty(rectangles.room, hidden)
+    out[rectangles.tokens :] = 0
     for part in rectangles.parts:
         x = rows[part.rows].view(-1, part.length, 3, heads, hidden // heads)
         q, k, v = x.permute(2, 0, 3, 1, 4)  # (texts, heads, length, width) each
