@@ -71,7 +71,7 @@ class Relaying:
             search, whole = search.left_for(SkipReason.TOO_LARGE), None
         if whole is not None:
             return streams.as_stream(
-                templates.as_template_answer(route.operation, whole) if route.is_template else whole
+                templates.as_template_answer(route.operation, search.original, whole) if route.is_template else whole
             )
         markers = search.markers({})
         self._reports.record(search, markers, Clock())

@@ -14,6 +14,7 @@ from typing import Final
 from connectors import json_bytes
 from connectors.base import Connector, SearchRequest, SearchResponse, header, without_headers
 from connectors.json_bytes import find_member
+from sidecar.filter_path import FilterPath
 from sidecar.types import Operation
 
 _SUFFIX: Final = "/template"
@@ -82,12 +83,15 @@ async def render(engine: Connector, operation: Operation, request: SearchRequest
     )
 
 
-def as_template_answer(operation: Operation, answer: SearchResponse) -> SearchResponse:
+def as_template_answer(operation: Operation, request: SearchRequest, answer: SearchResponse) -> SearchResponse:
     """Return the answer to the search that a template stands for as the answer to the template.
 
-    OpenSearch, which Elasticsearch's header is not on, adds the member `status`.
+    OpenSearch, which Elasticsearch's header is not on, adds the member `status`, unless `filter_path` hides it.
     """
     if operation is not Operation.SEARCH or answer.status != 200 or header(answer.headers, "X-Elastic-Product"):
+        return answer
+    shown = FilterPath.parse(request.param("filter_path"))
+    if shown is not None and not shown.shows("status"):
         return answer
     try:
         text = json_bytes.decode(answer.content)

@@ -199,6 +199,7 @@ _templates: Final = table(
     profile=st.just(False),
     unheard_of=st.just(1),
 )
+_rare_filters: Final = mixed((5, st.just([])), (1, filters.map(lambda filter: [filter])))
 _template_lines: Final = _all_lines(_templates.map(written).map(lambda text: (text, text)))
 
 
@@ -210,7 +211,9 @@ def _template_searches(draw: st.DrawFn) -> Case:
     sent = draw(encoded(draw(damaged(text.encode("utf-8", "surrogatepass")))))
     request = Request(
         method=draw(_posts),
-        target=target(draw(template_paths if is_one else msearch_template_paths), draw(pieces)),
+        target=target(
+            draw(template_paths if is_one else msearch_template_paths), [*draw(_rare_filters), *draw(pieces)]
+        ),
         headers=(*sent.headers, *draw(headers)),
         body=sent.content,
     )

@@ -185,6 +185,11 @@ async def test_templates_are_reranked_as_what_they_stand_for(opensearch_url: str
         lines = [{"index": index_name}, stored, {"index": index_name}, inline]
         content = "".join(json.dumps(line) + "\n" for line in lines).encode()
         many = await send(proxy, "POST", "/_msearch/template", body=content, headers=NDJSON)
+        for filter_path in ("hits.hits._id", "hits.hits._id,status", "-took"):
+            target = f"/{index_name}/_search/template?filter_path={filter_path}"
+            got, own = [await send(url, "POST", target, body=inline) for url in (proxy, opensearch_url)]
+            assert ("applied", list(own.json)) == (got.outcome, list(got.json))
+            assert ["8", "7", "6", "5"] == got.ids
         for kind, target, content in REFUSED_TEMPLATES:
             got, own = [
                 await send(url, "POST", target % index_name, body=content, headers=NDJSON)

@@ -29,7 +29,7 @@ NOBODY = f"http://127.0.0.1:{free_port()}"
 SILENT_HUB = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": NOBODY}
 PROGRAMS: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "demo": (("demo", *OFFLINE), UNHURRIED),
-    "scorer": (("score", "--listen", ANYWHERE, *OFFLINE), QUICK_END),
+    "scorer": (("score", "--listen", ANYWHERE, *OFFLINE), {**QUICK_END, **UNHURRIED}),
     "served": (("serve", "--engine", "embedded", "--listen", ANYWHERE, *OFFLINE), {**QUICK_END, **UNHURRIED}),
     "demo_once": (("demo", "--once"), {**SILENT_HUB, **UNHURRIED, "COLUMNS": "160"}),
     "check_of_nobody": (("check", "--engine", NOBODY, "--scorer", NOBODY), {}),

@@ -34,7 +34,11 @@ QUICK_END = {"RERANK_SIDECAR_DRAIN_SECONDS": "0", "RERANK_SIDECAR_ADMIN__LISTEN"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """Threads of several models on few cores would wait for each other, spinning."""
 
-UNHURRIED = {"RERANK_SIDECAR_RERANK__DEADLINE_MS": "0", "RERANK_SIDECAR_RERANK__WINDOW": "15"}
+UNHURRIED = {
+    "RERANK_SIDECAR_RERANK__DEADLINE_MS": "0",
+    "RERANK_SIDECAR_RERANK__WINDOW": "15",
+    "RERANK_SIDECAR_MODEL__DTYPE": "fp32",  # `auto` is measured at each start
+}
 """Settings under which a busy machine changes no answer."""
 
 

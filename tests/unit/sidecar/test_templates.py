@@ -104,5 +104,17 @@ async def test_lines_that_do_not_come_in_pairs_are_left_alone() -> None:
 )
 def test_opensearch_adds_a_status(operation: Operation, text: str, expected: str) -> None:
     """To the answer of a templated search; Elasticsearch does not."""
-    assert expected.encode() == as_template_answer(operation, answer_with(text, headers=JSON)).body
-    assert text.encode() == as_template_answer(operation, answer_with(text)).body
+    asked = template({})
+    assert expected.encode() == as_template_answer(operation, asked, answer_with(text, headers=JSON)).body
+    assert text.encode() == as_template_answer(operation, asked, answer_with(text)).body
+
+
+@pytest.mark.parametrize(
+    ("filter_path", "is_shown"),
+    [("hits.hits", False), ("hits,-status", False), ("hits,status", True), ("-took", True), ("", True)],
+)
+def test_a_filter_may_hide_the_status(filter_path: str, is_shown: bool) -> None:
+    """Like any other member."""
+    asked = template({}, f"/books/_search?filter_path={filter_path}")
+    found = as_template_answer(Operation.SEARCH, asked, answer_with('{"hits":{}}', headers=JSON))
+    assert is_shown == ("status" in found.json)
