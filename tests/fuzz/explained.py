@@ -66,6 +66,7 @@ GAPS: Final[tuple[Explanation, ...]] = (
             r"_m?search(?:/template)?: body of an error"
             r"(?:: \.error\.(?:root_cause\[\]|caused_by)\.(?:reason|stack_trace))?"
         ),
+        engines=frozenset({"elasticsearch"}),
         request=re.compile(r"\(chunked\)"),
     ),
     Explanation(
@@ -74,7 +75,7 @@ GAPS: Final[tuple[Explanation, ...]] = (
         "the engine refuses before or in place of what is wrong with the body",
         kind=re.compile(
             r"_m?search: (?:body of an error(?:: \.error\..*)?"
-            r"|(?:200|4\d\d .*) -> 400 .*\[skipped; reason=(?:unparsable|not_json)\])"
+            r"|(?:200|[45]\d\d .*) -> 400 .*\[skipped; reason=(?:unparsable|not_json)\])"
         ),
         modes=_TRIED,
         request=re.compile(r'"ext":\{"rerank"'),
