@@ -45,6 +45,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"for all of it; default {MINUTES}")
     parser.add_argument("--commit", default="", help="where the checkout cannot tell its commit")
+    parser.set_defaults(usual_minutes=MINUTES)
     return parser.parse_args()
 
 

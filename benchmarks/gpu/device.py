@@ -24,7 +24,6 @@ from sidecar.scoring.base import TokenPair
 from sidecar.scoring.cuda.models import CudaCrossEncoder
 from sidecar.scoring.cuda.operations import (
     DENSE_TILES,
-    FEED_FORWARD_TILES,
     PLAIN,
     Operations,
     Tiles,
@@ -192,17 +191,19 @@ def _variants(*, is_rehearsal: bool) -> Iterator[tuple[str, Make]]:
     yield "keys and values in the last layer", lambda: replace(triton_operations(), read_once=None)
     yield "FlashAttention for attention", lambda: with_varlen(triton_operations())
     yield "plain torch, FlashAttention", lambda: with_varlen(PLAIN)
-    for tiles in (DENSE_TILES, Tiles(rows=64, step=64, warps=4, stages=3), Tiles(rows=128, step=32, warps=8, stages=4)):
-        yield f"product with GELU {_cut(tiles)}", partial(triton_operations, dense=tiles)
+    yield "product with GELU", partial(triton_operations, dense=DENSE_TILES)
+    for rows in (1, 8):
+        yield f"residual + norm, {rows} rows each", partial(triton_operations, dense=DENSE_TILES, norm_rows=rows)
     for tiles in (
-        FEED_FORWARD_TILES,
-        replace(FEED_FORWARD_TILES, stages=2),
-        replace(FEED_FORWARD_TILES, step=16, stages=4),
+        replace(DENSE_TILES, rows=128, warps=8),
+        replace(DENSE_TILES, rows=128, columns=256, warps=8),
+        replace(DENSE_TILES, rows=128),
+        replace(DENSE_TILES, stages=4),
     ):
-        yield f"fused feed-forward {_cut(tiles)}", partial(triton_operations, feed_forward=tiles)
-    for rows, step, warps in ((128, 64, 4), (128, 64, 8), (64, 32, 4), (64, 128, 4), (32, 32, 2)):
-        tiles = Tiles(rows=rows, step=step, warps=warps, stages=2)
-        yield f"attention {_cut(tiles)}", partial(triton_operations, tiles)
+        yield f"product with GELU {_cut(tiles)}", partial(triton_operations, dense=tiles)
+    for rows, step, warps, stages in ((64, 64, 4, 2), (128, 64, 8, 3), (64, 32, 4, 3), (32, 32, 2, 2)):
+        tiles = Tiles(rows=rows, step=step, warps=warps, stages=stages)
+        yield f"attention {_cut(tiles)}", partial(triton_operations, tiles, dense=DENSE_TILES)
 
 
 def _variant(

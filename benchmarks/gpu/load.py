@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from benchmarks.gpu.report import Report
 from benchmarks.workload import Search, Source
+from sidecar.errors import RerankUnavailable
 from sidecar.scoring.base import PairModel
 from sidecar.scoring.scheduler import LocalScorer
 
@@ -71,8 +72,13 @@ async def _measure(
         for cell in cells:
             if report.seconds_left < seconds:
                 break
-            found[cell.name] = await _run(scorer, pool, query, cell, seconds)
-            rows.append([cell.name, *_cells(found[cell.name])])
+            try:
+                found[cell.name] = await _run(scorer, pool, query, cell, seconds)
+            except* RerankUnavailable as refused:
+                found[cell.name] = {"failure": str(refused.exceptions[0])}
+                rows.append([cell.name, f"failed: {refused.exceptions[0]}", "", "", "", ""])
+            else:
+                rows.append([cell.name, *_cells(found[cell.name])])
     finally:
         await scorer.aclose()
     report.table(["through the scheduler", "pairs/s", "p50 ms", "p95 ms", "p99 ms", "tokens a batch"], rows)
@@ -99,7 +105,9 @@ async def _run(scorer: LocalScorer, pool: Sequence[str], query: str, cell: Cell,
             times.append(time.perf_counter() - asked)
             assert len(scores) == cell.texts
 
-    await asyncio.gather(*(ask() for _ in range(cell.callers)))
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(cell.callers):
+            callers.create_task(ask())
     took = time.perf_counter() - began
     after = scorer.statistics()
     times.sort()

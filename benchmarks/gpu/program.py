@@ -37,6 +37,7 @@ class Program:
         """Prepare the model and the texts in the folder `work`."""
         self._is_quick = bool(arguments.quick)
         self._device = str(arguments.device)
+        self._share_of_time = arguments.minutes / arguments.usual_minutes
         if self._device == "cuda" and not torch.cuda.is_available():
             raise SystemExit("torch sees no GPU here; --device cpu --quick is a rehearsal without one")
         facts = machine.facts(self._device, commit=arguments.commit) | {"is_rehearsal": self._device == "cpu"}
@@ -79,6 +80,9 @@ class Program:
         report.section("Matrix products alone", partial(device.ceilings, report, subject))
         found = report.section("One pass on the device", partial(device.passes, report, subject, ours, work))
         self._take_device_target(found)
+        report.section(
+            "Kernel by kernel", partial(device.kernels, report, subject, ours, work[0]), needs=self._seconds(10)
+        )
         report.section("Engine: strings in, scores out", self._engine, needs=self._seconds(30))
         report.section("Service: many searches at once", self._load_test, needs=self._seconds(20))
         report.section(
@@ -89,9 +93,6 @@ class Program:
         report.section("Late interaction", self._late, needs=self._seconds(15))
         report.section(
             "Rooms of every size", partial(device.rooms, report, subject, ours, self._source), needs=self._seconds(10)
-        )
-        report.section(
-            "Kernel by kernel", partial(device.kernels, report, subject, ours, work[0]), needs=self._seconds(10)
         )
         report.section("Beside the targets", self._compare_with_targets)
 
@@ -155,9 +156,10 @@ class Program:
             self._report, systems, self._source, regimes, baseline=baseline, seconds=self._seconds(110)
         )
         for regime in ("k=1000",):
-            for name, target in (("ours, token ids at hand", TARGET_PAIRS_PER_SECOND),):
+            for name in ("ours, warm", "ours, token ids at hand"):
                 if name in found.get(regime, {}):
-                    self._targets[f"pairs/s, {regime}, {name}"] = (found[regime][name]["pairs_per_second"], target)
+                    speed = found[regime][name]["pairs_per_second"]
+                    self._targets[f"pairs/s, {regime}, {name}"] = (speed, TARGET_PAIRS_PER_SECOND)
                     self._targets[f"x {baseline}, {regime}, {name}"] = (
                         found[regime][name]["ratio"] or 0.0,
                         TARGET_RATIO,
@@ -166,7 +168,11 @@ class Program:
 
     def _load_test(self) -> dict[str, Any]:
         cells = load.QUICK_CELLS if self._is_quick else load.CELLS
-        return load.measure(self._report, self._models["ours"], self._source, cells, seconds=self._seconds(50))
+        found = load.measure(self._report, self._models["ours"], self._source, cells, seconds=self._seconds(50))
+        for name in ("k=100, 16 at once, warm", "k=100, 64 at once, warm"):
+            if "pairs_per_second" in found.get(name, {}):
+                self._targets[f"pairs/s, {name}"] = (found[name]["pairs_per_second"], TARGET_PAIRS_PER_SECOND)
+        return found
 
     def _late(self) -> dict[str, Any]:
         texts = 4 if self._is_quick else 100
@@ -188,8 +194,8 @@ class Program:
         return found
 
     def _seconds(self, seconds: float) -> float:
-        """Return a share of the time: next to nothing when it is only to be seen that it runs."""
-        return 0.2 if self._is_quick else seconds
+        """Return as many of the usual `seconds` as there is time for, next to none for a quick run."""
+        return 0.2 if self._is_quick else seconds * self._share_of_time
 
 
 def _strings(model: CudaCrossEncoder) -> correctness.Score:

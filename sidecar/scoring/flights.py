@@ -81,7 +81,7 @@ class Flights:
     def launch(self, pieces: Sequence[Piece], *, now: float, pace: Pace) -> None:
         """Give a batch to the device."""
         pairs = [pair for piece in pieces for pair in piece.pairs]
-        tokens = sum(pair.tokens for pair in pairs)
+        tokens = sum(piece.tokens for piece in pieces)
         seconds = pace.seconds(tokens)
         slot = 1 if any(flight.slot == 0 for flight in self._flights) else 0
         job = self._device.submit(self._work(pairs, slot))

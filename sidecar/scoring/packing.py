@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ Ids = Sequence[int]
 """Token ids of one text: an array.array, which is packed fastest, or any other sequence."""
 
 Numbers = NDArray[np.int32]
+
+_TYPECODE = attrgetter("typecode")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,12 +111,16 @@ def batches(lengths: Sequence[int], *, budget: int) -> Iterator[list[int]]:
 
 def joined(rows: Sequence[Ids]) -> Numbers:
     """Return the numbers of all rows, one row after the other."""
-    kinds = {row.typecode for row in rows if isinstance(row, array)}
-    if len(kinds) != 1:
+    if set(map(type, rows)) != {array}:
+        kinds = {row.typecode for row in rows if isinstance(row, array)}
+        if len(kinds) != 1:
+            return np.array([number for row in rows for number in row], dtype=np.int32)
+        kind = kinds.pop()
+        rows = [row if isinstance(row, array) else array(kind, row) for row in rows]
+    (kind, *others) = set(map(_TYPECODE, rows))
+    if others:
         return np.array([number for row in rows for number in row], dtype=np.int32)
-    kind = kinds.pop()
-    buffers = [row if isinstance(row, array) else array(kind, row) for row in rows]
-    return np.frombuffer(b"".join(buffers), dtype=kind).astype(np.int32)
+    return np.frombuffer(b"".join(rows), dtype=kind).astype(np.int32)  # type: ignore[arg-type]  # arrays are buffers
 
 
 def starts(lengths: Sequence[int]) -> NDArray[np.int64]:

@@ -53,6 +53,11 @@ TOKENIZER_THREADS = 2
 ALIGNED_AT_ONCE = 5
 """Texts of one job when a call asks how they are read: between two jobs the device scores what waits."""
 
+MOST_WAITING_SECONDS = 2.0
+LEAST_WAITING_TOKENS = 1_000_000
+"""What may wait before a call: as much as the device scores in that time, and ten searches of a thousand texts in any
+case. How late a call may be is its deadline's affair; this bounds memory."""
+
 CHARACTERS_PER_TOKEN = 4
 """What a text that is not tokenised yet is thought to have: English under BERT's vocabulary has 4.3 to 4.7."""
 
@@ -61,8 +66,8 @@ CHARACTERS_PER_TOKEN = 4
 class SchedulerOptions:
     """How much may wait and run."""
 
-    #: tokens that may wait before a call; beyond, it is refused
-    max_waiting_tokens: int = 1_000_000
+    #: tokens that may wait before a call; beyond, it is refused. None = MOST_WAITING_SECONDS of the measured speed
+    max_waiting_tokens: int | None = None
     #: tokens of one batch; None = BATCH_SECONDS of the measured speed (`pace.py`)
     batch_tokens: int | None = None
 
@@ -299,12 +304,17 @@ class LocalScorer:
 
         A call that finds nobody before it is never too large.
         """
-        own, most = call.waiting_tokens + call.expected_tokens, self._options.max_waiting_tokens
+        own, most = call.waiting_tokens + call.expected_tokens, self._most_waiting_tokens()
         if self._calls.tokens + own <= most:
             return
         before = self._calls.tokens_before(call)
         if before and before + own > most:
             self._refuse(f"{before} tokens wait before it, at most {most} may wait")
+
+    def _most_waiting_tokens(self) -> int:
+        if self._options.max_waiting_tokens is not None:
+            return self._options.max_waiting_tokens
+        return max(LEAST_WAITING_TOKENS, int(MOST_WAITING_SECONDS * self._pace.tokens_per_second))
 
     def _refuse(self, why: str) -> None:
         self._count.refused_calls += 1

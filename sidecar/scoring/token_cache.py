@@ -27,7 +27,8 @@ ENTRY_BYTES: Final = 256
 """What an entry takes at most beside its array, measured: the key, and its share of tables that grow in leaps."""
 
 KEY_BYTES: Final = 16
-"""Keyed with a secret of this process, so that nobody can choose texts whose digests collide."""
+"""Behind a secret of this process, so that nobody can choose texts whose digests collide. SHA-256: processors have
+instructions for it, which makes it the fastest of those that are safe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,21 +87,18 @@ class TokenCache:
         return [known[key] for key in keys]
 
     def _key(self, text: str) -> bytes:
-        data = text.encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(data, key=self._secret, digest_size=KEY_BYTES).digest()
+        return hashlib.sha256(self._secret + text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
     def _find(self, keys: Sequence[bytes]) -> dict[bytes, TextIds]:
         """Return what is known of `keys`, and note their use."""
-        known: dict[bytes, TextIds] = {}
+        entries = self._entries
         with self._lock:
-            for key in keys:
-                ids = self._entries.get(key)
-                if ids is None:
-                    self._misses += 1
-                else:
-                    self._hits += 1
-                    self._entries.move_to_end(key)
-                    known[key] = ids
+            known = {key: ids for key in keys if (ids := entries.get(key)) is not None}
+            hits = sum(map(known.__contains__, keys))  # a text may come twice
+            self._hits += hits
+            self._misses += len(keys) - hits
+            for key in known:
+                entries.move_to_end(key)
         return known
 
     def _add(self, new: dict[bytes, TextIds]) -> None:

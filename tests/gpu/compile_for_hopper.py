@@ -22,11 +22,9 @@ from triton.runtime.jit import JITFunction
 
 from sidecar.scoring.cuda.operations import (
     DENSE_TILES,
-    FEED_FORWARD_TILES,
     PLAIN,
     Dense,
     Embeddings,
-    FeedForward,
     Likeness,
     Matches,
     Norm,
@@ -61,7 +59,7 @@ def compile_all(dtype: torch.dtype) -> None:
         return torch.zeros(*shape, dtype=dtype)
 
     norm = Norm(weight(HIDDEN), weight(HIDDEN), 1e-12)
-    up, down = Dense(weight(MIDDLE, HIDDEN), weight(MIDDLE)), Dense(weight(HIDDEN, MIDDLE), weight(HIDDEN))
+    up = Dense(weight(MIDDLE, HIDDEN), weight(MIDDLE))
     bounds = torch.arange(TEXTS + 1, dtype=torch.int32) * (TOKENS // TEXTS)
     texts = Texts(ids=torch.zeros(TOKENS, dtype=torch.int32), bounds=bounds, second_starts=bounds[1:], longest=512)
     x = weight(TOKENS, HIDDEN)
@@ -79,7 +77,6 @@ def compile_all(dtype: torch.dtype) -> None:
     matches = Matches(torch.arange(TEXTS, dtype=torch.int32), torch.arange(TEXTS, dtype=torch.int32))
     operations.match(x, texts, matches, Likeness(before=1, after=1, pooled_share=0.5, pools_mean=True))
     triton_operations(dense=DENSE_TILES).dense_gelu(x, up)
-    triton_operations(feed_forward=FEED_FORWARD_TILES).second_half(x, FeedForward(up=up, down=down, norm=norm))
 
 
 def report(kernel: Any) -> dict[str, object]:

@@ -13,7 +13,7 @@ import pytest
 SHARED_MEMORY = 227 * 1024
 """What one block can have on compute capability 9.0."""
 
-WITH_PRODUCTS = {"attend_kernel", "dense_gelu_kernel", "feed_forward_kernel"}
+WITH_PRODUCTS = {"attend_kernel", "dense_gelu_kernel"}
 ALL = WITH_PRODUCTS | {
     "embed_kernel",
     "add_norm_kernel",

@@ -10,11 +10,9 @@ import torch
 from sidecar.scoring.cuda.operations import (
     ATTENTION_TILES,
     DENSE_TILES,
-    FEED_FORWARD_TILES,
     PLAIN,
     Dense,
     Embeddings,
-    FeedForward,
     Likeness,
     Matches,
     Norm,
@@ -100,27 +98,12 @@ def test_residual_and_norm(triton: Operations, sizes: Sizes, dtype: str) -> None
 
 @pytest.mark.parametrize("dense", [None, DENSE_TILES], ids=["elementwise", "with the product"])
 def test_gelu(sizes: Sizes, dtype: str, dense: Tiles | None) -> None:
-    """The exact GELU of a linear layer, alone and as the end of the product."""
+    """The exact GELU of a linear layer, alone and as the end of the product where the tiles divide it."""
     if dense is not None:
         skip_without_products(dtype)
     x, layer = weight(77, sizes.hidden, dtype=dtype), linear(sizes.hidden, 4 * sizes.hidden, dtype)
     expected = PLAIN.dense_gelu(x.float(), Dense(layer.weight.float(), layer.bias.float()))
     assert_close(triton_operations(dense=dense).dense_gelu(x, layer), expected, dtype)
-
-
-@pytest.mark.parametrize("rows", [1, 64, 100])
-def test_fused_feed_forward(dtype: str, rows: int) -> None:
-    """The whole second half of a layer of MiniLM's width; other widths take the separate kernels."""
-    skip_without_products(dtype)
-    if dtype == "fp32" and HAS_GPU:
-        pytest.skip("its blocks of fp32 do not fit into a chip")
-    x = weight(rows, 384, dtype=dtype, scale=1.0)
-    part = FeedForward(up=linear(384, 1536, dtype), down=linear(1536, 384, dtype), norm=norm(384, dtype))
-    fused = triton_operations(feed_forward=FEED_FORWARD_TILES)
-    assert_close(fused.second_half(x, part), PLAIN.second_half(x.float(), in_full(part)), dtype)
-    narrow = FeedForward(up=linear(48, 96, dtype), down=linear(96, 48, dtype), norm=norm(48, dtype))
-    y = weight(rows, 48, dtype=dtype)
-    assert_close(fused.second_half(y, narrow), PLAIN.second_half(y.float(), in_full(narrow)), dtype)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
@@ -218,12 +201,6 @@ def linear(inputs: int, outputs: int, dtype: str) -> Dense:
 def norm(hidden: int, dtype: str) -> Norm:
     """Return a norm that does something."""
     return Norm(weight(hidden, dtype=dtype) + 1, weight(hidden, dtype=dtype), 1e-12)
-
-
-def in_full(part: FeedForward) -> FeedForward:
-    """Return the same weights in fp32."""
-    up, down = (Dense(dense.weight.float(), dense.bias.float()) for dense in (part.up, part.down))
-    return FeedForward(up=up, down=down, norm=Norm(part.norm.weight.float(), part.norm.bias.float(), part.norm.eps))
 
 
 def some_embeddings(hidden: int) -> Embeddings:

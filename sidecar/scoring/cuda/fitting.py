@@ -20,7 +20,6 @@ from sidecar.scoring.base import TokenPair
 from sidecar.scoring.cuda.graphs import Recorder
 from sidecar.scoring.cuda.operations import (
     DENSE_TILES,
-    FEED_FORWARD_TILES,
     PLAIN,
     Operations,
     triton_operations,
@@ -59,7 +58,6 @@ def cuda_candidates() -> list[Candidate]:
     return [
         triton_operations,
         lambda: triton_operations(dense=DENSE_TILES),
-        lambda: triton_operations(feed_forward=FEED_FORWARD_TILES),
         lambda: with_varlen(triton_operations()),
         lambda: with_varlen(PLAIN),
         lambda: PLAIN,

@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 CPU: Final = Placement("cpu", "fp32")
 
+_FIRST_PAIRS: Final = 64
+"""Of many pairs, so many are sent ahead: the device then works on these while the others are put together."""
+
 _PROBE_QUERY: Final = "how does a quick fox jump over a dog"
 _PROBE_WORDS: Final = (
     "the",
@@ -111,7 +114,11 @@ class _Prepared:
 
     def forward(self, pairs: Sequence[TokenPair]) -> list[float]:
         """Return one score per pair, in order."""
-        return self.run(self.prepare(pairs, slot=0))
+        first = _FIRST_PAIRS if len(pairs) >= 4 * _FIRST_PAIRS else 0
+        runs = (pairs[:first], pairs[first:]) if first else (pairs,)
+        return self._runner.stage_and_run(
+            part for run in runs for part in self._packer.parts(run, self._runner.largest)
+        )
 
 
 class CudaCrossEncoder(_Prepared, JointModel):

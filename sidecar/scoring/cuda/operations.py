@@ -21,9 +21,6 @@ from torch.nn import functional
 LOG2_E: Final = math.log2(math.e)
 """The kernels use 2^x, which the chip computes, instead of e^x."""
 
-FUSED_WIDTH: Final = 384
-"""The width for which there is a fused feed-forward kernel: MiniLM's."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense:
@@ -118,7 +115,6 @@ AddNorm = Callable[[torch.Tensor, torch.Tensor, Norm], torch.Tensor]
 Gelu = Callable[[torch.Tensor, Dense], torch.Tensor]
 Attend = Callable[[Heads, Heads, Heads, Ranges], torch.Tensor]
 ReadOnce = Callable[[torch.Tensor, torch.Tensor, Ranges], torch.Tensor]
-FeedForwardRun = Callable[[torch.Tensor, FeedForward], torch.Tensor]
 Match = Callable[[torch.Tensor, Texts, Matches, Likeness], torch.Tensor]
 
 
@@ -142,8 +138,6 @@ class Operations:
     read_once: ReadOnce | None
     #: late interaction: states (tokens, hidden) -> one score per pair, fp32 (pairs,)
     match: Match
-    #: the whole second half of a layer as one kernel, where there is one for the width
-    feed_forward: FeedForwardRun | None = None
     #: whether a CUDA graph can hold it: its shapes do not depend on what the texts are
     is_recordable: bool = True
     #: whether what attention costs depends on `Texts.longest`, so that a tight bound is worth something
@@ -151,8 +145,6 @@ class Operations:
 
     def second_half(self, x: torch.Tensor, part: FeedForward) -> torch.Tensor:
         """LayerNorm(down(gelu(up(x))) + x) for (rows, hidden)."""
-        if self.feed_forward is not None and x.shape[1] == FUSED_WIDTH:
-            return self.feed_forward(x, part)
         return self.add_norm(part.down(self.dense_gelu(x, part.up)), x, part.norm)
 
 
@@ -273,25 +265,24 @@ class Tiles:
     step: int
     warps: int
     stages: int
+    #: columns of the result, where a matrix product is cut both ways
+    columns: int = 128
 
 
-ATTENTION_TILES: Final = Tiles(rows=64, step=64, warps=4, stages=2)
-DENSE_TILES: Final = Tiles(rows=128, step=64, warps=8, stages=3)
-FEED_FORWARD_TILES: Final = Tiles(rows=64, step=32, warps=8, stages=3)
-"""The largest that a Hopper chip holds: compiled for it, without a spilled register and in 192 KiB of its 227."""
-
-_DENSE_COLUMNS: Final = 128
+ATTENTION_TILES: Final = Tiles(rows=64, step=64, warps=4, stages=3)
+DENSE_TILES: Final = Tiles(rows=64, step=64, warps=4, stages=3)
+NORM_ROWS: Final = 4
+"""Rows that one program normalises, a warp each."""
 _ELEMENTS: Final = 1024
 """Numbers per program of the elementwise kernel."""
 
 
 def triton_operations(
-    attention: Tiles = ATTENTION_TILES, *, dense: Tiles | None = None, feed_forward: Tiles | None = None
+    attention: Tiles = ATTENTION_TILES, *, dense: Tiles | None = None, norm_rows: int = NORM_ROWS
 ) -> Operations:
     """Return all parts as kernels.
 
-    Matrix products are cuBLAS's, but with `dense` that in front of GELU is ours, and with `feed_forward` the whole
-    second half of a layer is one kernel.
+    Matrix products are cuBLAS's, but with `dense` that in front of GELU is ours, where the tiles divide it.
 
     Raises:
         ImportError: there is no Triton here.
@@ -313,9 +304,10 @@ def triton_operations(
     def add_norm(x: torch.Tensor, residual: torch.Tensor, norm: Norm) -> torch.Tensor:
         rows, hidden = x.shape
         out = torch.empty_like(x)
-        kernels.add_norm_kernel[(rows,)](
-            x, residual, norm.weight, norm.bias, out, norm.eps,
-            hidden=hidden, block=_power_of_two(hidden), num_warps=_row_warps(hidden),
+        kernels.add_norm_kernel[(_blocks(rows, norm_rows),)](
+            x, residual, norm.weight, norm.bias, out, rows, norm.eps,
+            hidden=hidden, block=_power_of_two(hidden), row_block=norm_rows,
+            num_warps=min(8, norm_rows * _row_warps(hidden)),
         )  # fmt: skip
         return out
 
@@ -330,10 +322,12 @@ def triton_operations(
     def dense_with_gelu(x: torch.Tensor, layer: Dense) -> torch.Tensor:
         assert dense is not None
         (rows, inputs), outputs = x.shape, len(layer.weight)
+        if inputs % dense.step or outputs % dense.columns:
+            return dense_then_gelu(x, layer)
         out = x.new_empty(rows, outputs)
-        kernels.dense_gelu_kernel[(_blocks(outputs, _DENSE_COLUMNS), _blocks(rows, dense.rows))](
+        kernels.dense_gelu_kernel[(_blocks(outputs, dense.columns), _blocks(rows, dense.rows))](
             x, layer.weight, layer.bias, out, rows, outputs=outputs, inputs=inputs,
-            row_block=dense.rows, column_block=_DENSE_COLUMNS, step=dense.step,
+            row_block=dense.rows, column_block=dense.columns, step=dense.step,
             num_warps=dense.warps, num_stages=dense.stages,
         )  # fmt: skip
         return out
@@ -368,18 +362,6 @@ def triton_operations(
         )  # fmt: skip
         return out
 
-    def fused(x: torch.Tensor, part: FeedForward) -> torch.Tensor:
-        assert feed_forward is not None
-        rows = x.shape[0]
-        out = torch.empty_like(x)
-        kernels.feed_forward_kernel[(_blocks(rows, feed_forward.rows),)](
-            x, part.up.weight, part.up.bias, part.down.weight, part.down.bias, part.norm.weight, part.norm.bias, out,
-            rows, part.norm.eps, middle=part.up.weight.shape[0],
-            row_block=feed_forward.rows, middle_block=feed_forward.step,
-            num_warps=feed_forward.warps, num_stages=feed_forward.stages,
-        )  # fmt: skip
-        return out
-
     def match(states: torch.Tensor, texts: Texts, matches: Matches, how: Likeness) -> torch.Tensor:
         pairs, hidden = len(matches.queries), states.shape[1]
         out = torch.empty(pairs, dtype=torch.float32, device=states.device)
@@ -390,9 +372,8 @@ def triton_operations(
         )  # fmt: skip
         return out
 
-    own = [name for name, tiles in (("dense", dense), ("feed-forward", feed_forward)) if tiles is not None]
     return Operations(
-        name=", ".join(["triton", *own]),
+        name="triton" if dense is None else "triton, dense",
         embed=embed,
         add_norm=add_norm,
         dense_gelu=dense_then_gelu if dense is None else dense_with_gelu,
@@ -400,7 +381,6 @@ def triton_operations(
         attend_once=attend_once,
         read_once=read_once,
         match=match,
-        feed_forward=None if feed_forward is None else fused,
     )
 
 

@@ -7,7 +7,7 @@ only after the batch in it has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -94,26 +94,33 @@ class Runner:
 
     def stage(self, parts: Iterable[Part], *, slot: int = 0, room: Room | None = None) -> list[Staged]:
         """Return the parts in the pinned memory of a slot; `room` None = the smallest recorded one that holds each."""
-        staged = []
-        for number, part in enumerate(parts):
-            chosen = room or self._rooms.smallest(part.room) or part.room
-            staging = self._staging(slot, number, chosen)
-            staged.append(Staged(staging, staging.fill(part, chosen), chosen, part.scores))
-        return staged
+        return list(self._staged(parts, slot, room))
 
-    def run(self, batch: Sequence[Staged]) -> list[float]:
+    def run(self, batch: Iterable[Staged]) -> list[float]:
         """Return the scores of all parts, in order. Waits for the device, and lets other threads run meanwhile."""
+        running = []
         with self._on_device():
             for part in batch:
                 scores = self._launch(part)
                 part.staging.scores[: part.scores].copy_(scores[: part.scores], non_blocking=True)
+                running.append(part)
             self._wait()
-        return [score for part in batch for score in part.staging.scores[: part.scores].tolist()]
+        return [score for part in running for score in part.staging.scores[: part.scores].tolist()]
+
+    def stage_and_run(self, parts: Iterable[Part]) -> list[float]:
+        """Do both: the device runs every part as soon as it is staged, while the next one is put together."""
+        return self.run(self._staged(parts, 0, None))
 
     def launch(self, part: Staged) -> torch.Tensor:
         """Start one part and return its scores on the device, which the next part of its room overwrites."""
         with self._on_device():
             return self._launch(part)
+
+    def _staged(self, parts: Iterable[Part], slot: int, room: Room | None) -> Iterator[Staged]:
+        for number, part in enumerate(parts):
+            chosen = room or self._rooms.smallest(part.room) or part.room
+            staging = self._staging(slot, number, chosen)
+            yield Staged(staging, staging.fill(part, chosen), chosen, part.scores)
 
     def _launch(self, part: Staged) -> torch.Tensor:
         recorded = self._recorded.get(part.room)

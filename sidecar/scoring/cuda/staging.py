@@ -10,7 +10,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from sidecar.scoring.packing import Ids, joined
 from sidecar.scoring.pairs import SingleTemplate, Template
 
 Numbers = NDArray[np.int32]
+
+_QUERY_IDS, _TEXT_IDS = attrgetter("query_ids"), attrgetter("text_ids")
 
 _ALIGNED = 16
 """Numbers to which every section is rounded up: kernels read aligned memory in wider steps."""
@@ -72,30 +75,29 @@ class PairParts:
 
     def parts(self, pairs: Sequence[TokenPair], limit: Room) -> Iterator[Part]:
         """Yield the pairs in order, in parts that `limit` holds; a single pair that it does not hold comes alone."""
-        heads = self._heads(pairs)
-        special = len(self._template.after)
-        lengths = [len(heads[id(pair.query_ids)]) + len(pair.text_ids) + special for pair in pairs]
-        for first, stop in cuts(lengths, tokens=limit.tokens, texts=limit.texts):
-            yield self._part(pairs[first:stop], lengths[first:stop], heads)
+        # Of every pair Python touches three things, each once and in C: its query, its text, and how long that is.
+        queries, texts = list(map(_QUERY_IDS, pairs)), list(map(_TEXT_IDS, pairs))
+        heads = self._heads(queries, texts)
+        firsts = np.fromiter(map(len, heads), dtype=np.int32, count=len(pairs))
+        lengths = firsts + np.fromiter(map(len, texts), dtype=np.int32, count=len(pairs)) + len(self._template.after)
+        for first, stop in cuts(lengths.tolist(), tokens=limit.tokens, texts=limit.texts):
+            yield self._part(heads[first:stop], texts[first:stop], lengths[first:stop], firsts[first:stop])
 
-    def _part(self, pairs: Sequence[TokenPair], lengths: Sequence[int], heads: dict[int, Ids]) -> Part:
-        after = _like(pairs[0].text_ids, self._template.after)
-        runs = [run for pair in pairs for run in (heads[id(pair.query_ids)], pair.text_ids, after)]
-        return Part(
-            ids=joined(runs),
-            lengths=np.array(lengths, dtype=np.int32),
-            second_starts=np.array([len(heads[id(pair.query_ids)]) for pair in pairs], dtype=np.int32),
-        )
+    def _part(self, heads: Sequence[Ids], texts: Sequence[Ids], lengths: Numbers, firsts: Numbers) -> Part:
+        after = _like(texts[0], self._template.after)
+        runs = list(chain.from_iterable(zip(heads, texts, repeat(after), strict=False)))
+        return Part(ids=joined(runs), lengths=lengths, second_starts=firsts)
 
-    def _heads(self, pairs: Sequence[TokenPair]) -> dict[int, Ids]:
-        """Return [CLS] query [SEP] of every query; pairs of one call share it."""
+    def _heads(self, queries: Sequence[tuple[int, ...]], texts: Sequence[Ids]) -> list[Ids]:
+        """Return [CLS] query [SEP] of every pair; pairs of one call share it."""
         template = self._template
-        heads: dict[int, Ids] = {}
-        for pair in pairs:
-            if id(pair.query_ids) not in heads:
-                ids = [*template.before, *pair.query_ids, *template.between]
-                heads[id(pair.query_ids)] = _like(pair.text_ids, ids)
-        return heads
+        heads = {
+            place: _like(text, [*template.before, *query, *template.between])
+            for place, (query, text) in dict(
+                zip(map(id, queries), zip(queries, texts, strict=True), strict=True)
+            ).items()
+        }
+        return [heads[place] for place in map(id, queries)]
 
 
 class SeparateParts:

@@ -25,7 +25,7 @@ PAIR_TOKENS = 5
 
 @asynccontextmanager
 async def scheduled(
-    model: FakeModel, *, pairs_per_batch: int = 2, max_waiting_tokens: int = 10_000
+    model: FakeModel, *, pairs_per_batch: int = 2, max_waiting_tokens: int | None = 10_000
 ) -> AsyncIterator[LocalScorer]:
     """Give a loaded scorer over `model`, with batches of so many pairs of one letter."""
     options = SchedulerOptions(max_waiting_tokens=max_waiting_tokens, batch_tokens=pairs_per_batch * PAIR_TOKENS)
@@ -261,6 +261,25 @@ async def test_a_full_queue_refuses() -> None:
         model.let_go(10)
         assert [await first, await second, await fitting] == [[97], [98] * 3, [101]]
         assert scorer.statistics().refused_calls == 2
+
+
+@pytest.mark.parametrize(("tokens_per_second", "is_refused"), [(1_000.0, True), (10_000_000.0, False)])
+async def test_a_fast_device_lets_more_wait(
+    monkeypatch: pytest.MonkeyPatch, tokens_per_second: float, is_refused: bool
+) -> None:
+    """Unless it is set, the bound is two seconds of work, and a million tokens on slower devices."""
+    model = FakeModel(is_gated=True)
+    monkeypatch.setattr(scheduler, "load_and_measure", lambda load: (load(), tokens_per_second))
+    async with scheduled(model, max_waiting_tokens=None) as scorer:
+        first = scoring(scorer, ["a"])
+        await launched(model)
+        waiting = scoring(scorer, ["b" * 999_000])
+        await tokenised(scorer, 999_000 + PAIR_TOKENS - 1)
+        next_one = scoring(scorer, ["c" * 10_000])
+        if is_refused:
+            assert isinstance(await next_one, SchedulerFull)
+        model.let_go(10)
+        await asyncio.gather(first, waiting, next_one)
 
 
 async def test_a_single_request_is_never_too_large_for_an_idle_queue() -> None:
