@@ -22,6 +22,7 @@ from connectors.errors import EngineError
 from sidecar import tasks
 from sidecar.config import Settings
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
+from sidecar.interpreter import settle
 from sidecar.metrics import Metrics
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Example, Playground
@@ -196,6 +197,7 @@ async def serve(options: Options) -> None:
         options.announce(f"listening on {address}")
         if page.is_enabled and not address.unix:
             options.announce(f"playground: {address}{PAGE_PATH}")
+        settle()
         await until_stopped()
         health.is_draining = True
         await drain([app], settings.drain_seconds)
@@ -251,6 +253,7 @@ async def _until_stopped_or_failed(
         nonlocal failure
         try:
             options.announce(f"model: {model_line(await scorer.loaded())}")
+            settle()
         except RerankUnavailable as error:
             logger.error("model_unavailable error=%s", error)
             if not is_child:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from benchmarks.gpu.report import Report
 from benchmarks.workload import Search, Source
 from sidecar.errors import RerankUnavailable
+from sidecar.interpreter import settle
 from sidecar.scoring.base import PairModel
 from sidecar.scoring.scheduler import LocalScorer
 
@@ -66,6 +67,7 @@ async def _measure(
 ) -> dict[str, Any]:
     scorer = LocalScorer.loading(lambda: model)
     facts = await scorer.loaded()
+    settle()
     found: dict[str, Any] = {"tokens_per_second_measured_at_start": facts.tokens_per_second}
     rows = []
     try:

@@ -7,7 +7,6 @@ Laws: never more than `capacity_bytes`, its own bookkeeping included; least rece
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import threading
@@ -15,6 +14,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, TypeAlias
 
 TextIds: TypeAlias = "array[int]"
@@ -77,29 +77,27 @@ class TokenCache:
         """
         if self._capacity <= 0:
             return encode(texts)
-        keys = [self._key(text) for text in texts]
-        known = self._find(keys)
-        unknown = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if unknown:
-            new = dict(zip(unknown, encode(list(unknown.values())), strict=True))
-            self._add(new)
-            known |= new
-        return [known[key] for key in keys]
+        keys = list(map(self._key, texts))
+        found = self._find(keys)
+        unknown = {key: text for key, text, ids in zip(keys, texts, found, strict=True) if ids is None}
+        new = dict(zip(unknown, encode(list(unknown.values())), strict=True)) if unknown else {}
+        self._add(new)
+        return [new[key] if ids is None else ids for key, ids in zip(keys, found, strict=True)]
 
     def _key(self, text: str) -> bytes:
-        return hashlib.sha256(self._secret + text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
+        return sha256(self._secret + text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
-    def _find(self, keys: Sequence[bytes]) -> dict[bytes, TextIds]:
-        """Return what is known of `keys`, and note their use."""
+    def _find(self, keys: Sequence[bytes]) -> list[TextIds | None]:
+        """Return what is known of `keys`, None for each that is not, and note their use."""
         entries = self._entries
         with self._lock:
-            known = {key: ids for key in keys if (ids := entries.get(key)) is not None}
-            hits = sum(map(known.__contains__, keys))  # a text may come twice
-            self._hits += hits
-            self._misses += len(keys) - hits
+            found = list(map(entries.get, keys))
+            known = [key for key, ids in zip(keys, found, strict=True) if ids is not None]
+            self._hits += len(known)
+            self._misses += len(keys) - len(known)
             for key in known:
                 entries.move_to_end(key)
-        return known
+        return found
 
     def _add(self, new: dict[bytes, TextIds]) -> None:
         with self._lock:
