@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line."""
-    from sidecar.cli import app
+    from sidecar.program.cli import app
 
     app()
 

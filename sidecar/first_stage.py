@@ -15,12 +15,13 @@ from connectors import json_bytes
 from connectors.base import Connector, Hit, SearchRequest, SearchResponse
 from connectors.errors import EngineError
 from connectors.json_bytes import Edit
-from sidecar import answer, multi_search, search_call, two_steps
+from sidecar import answer, two_steps
 from sidecar.answer import Answer, Reply
 from sidecar.candidates import field_text
-from sidecar.multi_search import Item
 from sidecar.plan import Plan, widen
-from sidecar.search_call import SearchCall
+from sidecar.requests import multi_search, search_call
+from sidecar.requests.multi_search import Item
+from sidecar.requests.search_call import SearchCall
 from sidecar.text_fields import TextFields
 from sidecar.two_steps import HitWeights
 from sidecar.types import SkipReason

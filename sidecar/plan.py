@@ -16,13 +16,13 @@ from operator import attrgetter
 from typing import Any, Final
 
 from connectors.base import Headers, header
-from sidecar import controls, native, query_text
 from sidecar.candidates import template_fields
 from sidecar.errors import BadRerankRequest
-from sidecar.filter_path import SOURCE, FilterPath
-from sidecar.native import Native
-from sidecar.query_text import Reading
-from sidecar.search_call import SearchCall
+from sidecar.requests import controls, native, query_text
+from sidecar.requests.filter_path import SOURCE, FilterPath
+from sidecar.requests.native import Native
+from sidecar.requests.query_text import Reading
+from sidecar.requests.search_call import SearchCall
 from sidecar.types import RerankOptions, SkipReason
 
 DEFAULT_SIZE: Final = 10

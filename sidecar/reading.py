@@ -12,10 +12,11 @@ from typing import Final
 from cachetools import TTLCache
 
 from connectors.base import Connector, SearchRequest, SearchResponse
-from sidecar import marker, native, searches, templates
-from sidecar.native import Native
+from sidecar import marker, searches, templates
 from sidecar.plan import Plan
 from sidecar.policy import Policy
+from sidecar.requests import native
+from sidecar.requests.native import Native
 from sidecar.scorers import Scorers
 from sidecar.searches import Decision, Left, Refused, Search
 from sidecar.types import Operation, SkipReason

@@ -13,13 +13,14 @@ from dataclasses import replace
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchResponse
 from connectors.errors import AnswerTooLarge, EngineError
-from sidecar import error_answers, marker, routes, streams, templates
+from sidecar import error_answers, marker, templates
 from sidecar.clock import Clock
-from sidecar.controls import strip_headers
 from sidecar.marker import Marker
 from sidecar.reading import Reader
 from sidecar.reports import Reports
-from sidecar.routes import Route
+from sidecar.requests import routes, streams
+from sidecar.requests.controls import strip_headers
+from sidecar.requests.routes import Route
 from sidecar.searches import Search
 from sidecar.types import SkipReason
 

@@ -13,15 +13,16 @@ from operator import attrgetter
 from typing import Final, assert_never
 
 from connectors.base import Connector, SearchRequest
-from sidecar import marker, multi_search, search_call
-from sidecar.controls import strip_headers
+from sidecar import marker
 from sidecar.errors import BadRerankRequest, RerankUnavailable
 from sidecar.first_stage import Exchange, ManySearches, OneSearch
 from sidecar.marker import Marker
-from sidecar.native import Native
 from sidecar.plan import Plan, Skip, plan
 from sidecar.policy import Policy
-from sidecar.search_call import NotJson, SearchCall
+from sidecar.requests import multi_search, search_call
+from sidecar.requests.controls import strip_headers
+from sidecar.requests.native import Native
+from sidecar.requests.search_call import NotJson, SearchCall
 from sidecar.types import Operation, SkipReason
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import Final
 from connectors import json_bytes
 from connectors.base import Connector, SearchRequest, SearchResponse, header, without_headers
 from connectors.json_bytes import find_member
-from sidecar.filter_path import FilterPath
+from sidecar.requests.filter_path import FilterPath
 from sidecar.types import Operation
 
 _SUFFIX: Final = "/template"

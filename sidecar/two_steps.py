@@ -22,9 +22,9 @@ from connectors.base import Hit
 from connectors.json_bytes import Edit, find_member
 from sidecar import answer
 from sidecar.answer import HitText, Reply
-from sidecar.filter_path import FOR_TEXT
 from sidecar.plan import Plan
-from sidecar.search_call import SearchCall
+from sidecar.requests.filter_path import FOR_TEXT
+from sidecar.requests.search_call import SearchCall
 
 ONE_STEP_BYTES: Final = 256 * 1024
 """What the hits beyond the page may weigh for one request to be the cheaper way."""

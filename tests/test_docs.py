@@ -11,11 +11,11 @@ import pytest
 
 from connectors.base import SearchRequest
 from sidecar import errors
-from sidecar.controls import CONTROLS
 from sidecar.errors import RerankUnavailable
 from sidecar.plan import Plan, widen
 from sidecar.policy import Policy
-from sidecar.search_call import parse
+from sidecar.requests.controls import CONTROLS
+from sidecar.requests.search_call import parse
 from sidecar.searches import Left, Refused, decide, read
 from sidecar.types import Operation, Outcome, SkipReason
 from tests.unit.doubles import ScriptedEngine

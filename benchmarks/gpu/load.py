@@ -16,7 +16,7 @@ from typing import Any, Final
 from benchmarks.gpu.report import Report
 from benchmarks.workload import Search, Source
 from sidecar.errors import RerankUnavailable
-from sidecar.interpreter import settle
+from sidecar.program.interpreter import settle
 from sidecar.scoring.base import PairModel
 from sidecar.scoring.scheduler import LocalScorer
 

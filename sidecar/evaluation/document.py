@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import Any, Final
 
 from connectors.json_bytes import JsonObject
-from sidecar import wiring
 from sidecar.evaluation.comparison import Comparison
 from sidecar.evaluation.results import OVERLAP_DEPTH, Measured, Reranked, Results, ShownQuery, percentile
+from sidecar.program import wiring
 
 PERCENTILES: Final = (50, 95, 99)
 

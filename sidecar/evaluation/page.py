@@ -11,11 +11,11 @@ from importlib import resources
 from statistics import fmean
 from typing import Final
 
-from sidecar import wiring
 from sidecar.evaluation import plots
 from sidecar.evaluation.document import PERCENTILES, milliseconds
 from sidecar.evaluation.results import OVERLAP_DEPTH, Reranked, Results, ShownQuery
 from sidecar.evaluation.table import FIRST_STAGE, heading
+from sidecar.program import wiring
 
 _COLUMNS: Final = (
     "Jaccard and RBO say how far the two rankings agree: 1 is the same ranking. Scored: candidates for a query, in the "

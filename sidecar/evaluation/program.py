@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.base import Connector
-from sidecar import wiring
 from sidecar.errors import ConfigError
 from sidecar.evaluation import datasets, measures, runs, table
 from sidecar.evaluation.document import document
@@ -29,8 +28,9 @@ from sidecar.evaluation.results import Reranked, Results, gather
 from sidecar.evaluation.runs import ScoredId
 from sidecar.evaluation.searching import Rankings, System, search_all
 from sidecar.evaluation.sources import EMBEDDED, Source, open_source
+from sidecar.program import wiring
+from sidecar.program.wiring import Options
 from sidecar.types import RerankOptions
-from sidecar.wiring import Options
 
 Announce = Callable[[str], None]
 

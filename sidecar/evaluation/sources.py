@@ -13,7 +13,6 @@ from typing import Final
 
 from connectors.base import Connector
 from connectors.json_bytes import JsonObject
-from sidecar import wiring
 from sidecar.errors import ConfigError
 from sidecar.evaluation import datasets, runs
 from sidecar.evaluation.datasets import Dataset
@@ -22,7 +21,8 @@ from sidecar.evaluation.progress import bar
 from sidecar.evaluation.request import EvaluationRequest, Question, question
 from sidecar.evaluation.runs import Run
 from sidecar.evaluation.stored_run import INDEX, StoredRun
-from sidecar.wiring import Options
+from sidecar.program import wiring
+from sidecar.program.wiring import Options
 
 EMBEDDED: Final = "embedded"
 _EMBEDDED_INDEX: Final = "corpus"

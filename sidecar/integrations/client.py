@@ -12,7 +12,6 @@ from contextlib import suppress
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
-from sidecar.config import DEFAULT_MODEL
 from sidecar.errors import ScorerLost, ScorerStarting
 from sidecar.integrations import background, elasticsearch, opensearch
 from sidecar.integrations.nodes import Reranked
@@ -20,6 +19,7 @@ from sidecar.integrations.scorers import AnyModel, SharedScorer, scorer_of
 from sidecar.integrations.settings import Rerank, RerankSettings, options_of, plain, with_rerank
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import IndexPolicy, Policy
+from sidecar.program.config import DEFAULT_MODEL
 from sidecar.reports import nobody
 from sidecar.scoring.base import Scorer
 from sidecar.types import SearchRecord

@@ -13,11 +13,11 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer
 from pydantic.json_schema import SkipJsonSchema
 
-from sidecar.config import DEFAULT_MODEL
 from sidecar.integrations import background
 from sidecar.integrations.scorers import SharedScorer, scorer_of
 from sidecar.integrations.settings import options_of
 from sidecar.integrations.texts import RankedText, rank
+from sidecar.program.config import DEFAULT_MODEL
 from sidecar.scoring.base import Scorer
 from sidecar.types import RerankOptions
 

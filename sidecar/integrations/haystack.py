@@ -12,13 +12,13 @@ from typing import Any, Literal
 from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.utils import Secret, deserialize_secrets_inplace
 
-from sidecar.config import DEFAULT_MODEL
 from sidecar.errors import RerankUnavailable
 from sidecar.integrations import background
 from sidecar.integrations.fields import PASSAGE_KEY, TEXT_SETTINGS
 from sidecar.integrations.scorers import AnyModel, SharedScorer, scorer_of
 from sidecar.integrations.settings import options_of
 from sidecar.integrations.texts import RankedText, rank
+from sidecar.program.config import DEFAULT_MODEL
 
 TEXT = "content"
 

@@ -19,7 +19,7 @@ from connectors.errors import EngineError
 from sidecar.integrations import background
 from sidecar.integrations.scorers import opened
 from sidecar.pipeline import RerankingConnector
-from sidecar.routes import Route, route
+from sidecar.requests.routes import Route, route
 from sidecar.scoring.base import Scorer
 from sidecar.types import Operation
 

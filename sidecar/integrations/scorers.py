@@ -16,9 +16,9 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from sidecar.config import DEFAULT_MODEL
 from sidecar.errors import RerankUnavailable, ScorerLost, ScorerStarting
 from sidecar.integrations import background
+from sidecar.program.config import DEFAULT_MODEL
 from sidecar.scoring import splitting
 from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.scoring.loading import begin_loading

@@ -1,6 +1,6 @@
 """The caller's controls as Python keywords: the words of `ext.rerank`, with their types.
 
-Law: what a value may be is said once, in `controls.py`.
+Law: what a value may be is said once, in `requests/controls.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from sidecar.controls import apply_body
 from sidecar.errors import BadRerankRequest
+from sidecar.requests.controls import apply_body
 from sidecar.types import RerankOptions
 
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from sidecar.config import load
+from sidecar.program.config import load
 from tests.docker.dockerfile import FOLDER, environment, read_dockerfile
 from tests.engines.nodes import ELASTICSEARCH, OPENSEARCH, Engine
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from sidecar.config import load
+from sidecar.program.config import load
 from tests.docker.dockerfile import ROOT, Instruction, environment, read_dockerfile, stages
 
 INSTRUCTIONS = read_dockerfile()

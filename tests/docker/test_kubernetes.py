@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.config import Settings, load
+from sidecar.program.config import Settings, load
 from sidecar.proxy.health import Health
 from sidecar.proxy.listener import Address
 from tests.docker.dockerfile import FOLDER, environment, read_dockerfile

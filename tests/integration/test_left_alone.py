@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from sidecar.streams import MAX_REQUEST_BYTES
+from sidecar.requests.streams import MAX_REQUEST_BYTES
 from sidecar.types import SkipReason
 from tests.integration.books import BOOKS, call, put_documents
 from tests.integration.proxies import ShortestFirst, proxied

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sidecar.cli import app
+from sidecar.program.cli import app
 from tests.program.processes import finished
 
 COMMANDS = ("serve", "score", "demo", "check", "explain", "evaluate", "print-config", "version")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from sidecar.cli import app
+from sidecar.program.cli import app
 from tests.integration.wire import send
 from tests.native_parsers import Call, Refused, Send, inference_custom, inference_hugging_face, ml_commons
 from tests.program.processes import ANYWHERE, QUICK_END, Program, running

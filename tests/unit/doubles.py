@@ -21,9 +21,9 @@ from connectors.base import (
 )
 from sidecar.errors import RerankUnavailable
 from sidecar.plan import Plan
+from sidecar.requests.search_call import SearchCall
+from sidecar.requests.search_call import parse as parse_call
 from sidecar.scoring.base import ModelFacts
-from sidecar.search_call import SearchCall
-from sidecar.search_call import parse as parse_call
 from sidecar.types import RerankOptions
 
 JSON: Headers = (("Content-Type", "application/json"),)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from connectors.base import SearchRequest, SearchResponse, header
-from sidecar import multi_search, search_call
 from sidecar.first_stage import FirstStage, ManySearches, OneSearch, Reply, Unusable, WholeAnswer, run
 from sidecar.plan import Plan, plan
+from sidecar.requests import multi_search, search_call
 from sidecar.text_fields import TextFields
 from sidecar.two_steps import HitWeights
 from sidecar.types import RerankOptions, SkipReason

@@ -18,8 +18,8 @@ from sidecar import errors
 from sidecar.errors import RerankUnavailable
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import IndexPolicy, Policy
+from sidecar.requests.streams import MAX_REQUEST_BYTES
 from sidecar.response import tail_score
-from sidecar.streams import MAX_REQUEST_BYTES
 from sidecar.types import Operation, Outcome, RerankOptions, SearchRecord
 from tests.unit.doubles import (
     ENGINE_HEADERS,

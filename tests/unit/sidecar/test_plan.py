@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import SearchRequest
-from sidecar import multi_search
 from sidecar.errors import BadRerankRequest
 from sidecar.plan import DEFAULT_SIZE, MAX_RESULT_WINDOW, Plan, Skip, plan, title_first, widen
-from sidecar.search_call import SearchCall, parse, write
+from sidecar.requests import multi_search
+from sidecar.requests.search_call import SearchCall, parse, write
 from sidecar.types import RerankOptions, SkipReason
 from tests.unit.doubles import JSON, call, match, msearch, search
 

@@ -8,11 +8,11 @@ from typing import Any
 import ir_measures
 import pytest
 
-from sidecar.config import load as load_settings
 from sidecar.errors import ConfigError, RerankUnavailable
 from sidecar.evaluation import program
 from sidecar.evaluation.request import EvaluationRequest, FusionChoice
-from sidecar.wiring import Options
+from sidecar.program.config import load as load_settings
+from sidecar.program.wiring import Options
 
 DATA = Path(os.environ.get("RERANK_TEST_DATA", Path(__file__).parents[5] / "shared" / "data"))
 NAMES = ("nDCG@10", "RR@10", "AP", "R@100")
@@ -132,7 +132,7 @@ async def test_settings_of_the_index_hold(tmp_path: Path) -> None:
 
 async def test_several_models_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each by its name; a folder in front of it is left out where the names differ without it."""
-    from sidecar import wiring
+    from sidecar.program import wiring
     from tests.unit.doubles import ScriptedScorer
 
     class Opened:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sidecar.config import load as load_settings
 from sidecar.errors import ConfigError
 from sidecar.evaluation import datasets
 from sidecar.evaluation.request import EvaluationRequest
 from sidecar.evaluation.sources import Source, open_source
-from sidecar.wiring import Options
+from sidecar.program.config import load as load_settings
+from sidecar.program.wiring import Options
 
 CORPUS = [{"_id": "a", "title": "Skies", "text": "They are blue."}, {"_id": "b", "text": "Seas are deep."}]
 

@@ -14,7 +14,7 @@ from opensearchpy.exceptions import TransportError
 
 from connectors.base import SearchRequest, SearchResponse
 from sidecar.integrations.client import AsyncReranker, Reranker
-from sidecar.routes import route
+from sidecar.requests.routes import route
 from tests.unit.doubles import ScriptedEngine, answer_with
 
 Fault = Callable[[SearchRequest], Exception | SearchResponse | None]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sidecar.controls import CONTROLS
 from sidecar.integrations.settings import RerankSettings, options_of, plain, with_rerank
+from sidecar.requests.controls import CONTROLS
 from sidecar.types import RerankOptions
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from connectors.base import header
-from sidecar import wiring
-from sidecar.config import load
 from sidecar.errors import ModelFailed, ScorerLost
 from sidecar.playground.endpoints import ABOUT_PATH, TRAFFIC_PATH, Example, Playground
+from sidecar.program import wiring
+from sidecar.program.config import load
 from sidecar.proxy.endpoints import EndpointRequest
 from sidecar.scoring.figures import Figures
 from sidecar.types import Operation, Outcome, RerankOptions, SearchRecord

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from connectors.base import RelayRequest, SearchResponse
-from sidecar.streams import as_relay, as_search, as_stream, read_body, with_header
+from sidecar.requests.streams import as_relay, as_search, as_stream, read_body, with_header
 from tests.unit.doubles import in_chunks, whole
 
 REQUEST = RelayRequest(method="POST", target="/_search", headers=(("a", "b"),))

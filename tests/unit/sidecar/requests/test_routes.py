@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.routes import Route, route
+from sidecar.requests.routes import Route, route
 from sidecar.types import Operation
 
 SEARCH, MSEARCH = Route(operation=Operation.SEARCH), Route(operation=Operation.MSEARCH)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sidecar.filter_path import SOURCE, FilterPath
+from sidecar.requests.filter_path import SOURCE, FilterPath
 
 NEEDED = "timed_out,_shards.failed,hits.hits._score,hits.hits.fields,hits.hits._id,hits.hits._index"
 

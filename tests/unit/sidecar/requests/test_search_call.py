@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from connectors.base import SearchRequest, compress
-from sidecar import search_call
-from sidecar.search_call import NotJson, SearchCall, parse, replace_params, write
+from sidecar.requests import search_call
+from sidecar.requests.search_call import NotJson, SearchCall, parse, replace_params, write
 from tests.unit import json_texts
 from tests.unit.doubles import JSON, call, match, search
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import SearchRequest
-from sidecar.multi_search import json_on_one_line, parse, write
-from sidecar.search_call import NotJson, SearchCall
+from sidecar.requests.multi_search import json_on_one_line, parse, write
+from sidecar.requests.search_call import NotJson, SearchCall
 from tests.unit import json_texts
 from tests.unit.doubles import NDJSON
 

@@ -17,14 +17,14 @@ from rich.text import Text
 
 from connectors.base import SearchRequest, header
 from connectors.errors import EngineError
-from sidecar import wiring
 from sidecar.errors import ConfigError, RerankUnavailable, SidecarError
 from sidecar.marker import HEADER
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
+from sidecar.program import wiring
+from sidecar.program.wiring import Options
 from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.types import RerankOptions
-from sidecar.wiring import Options
 
 Announce = Callable[[str], None]
 

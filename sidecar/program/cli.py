@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from sidecar.config import Settings
+    from sidecar.program.config import Settings
 
 app = typer.Typer(
     name="rerank-sidecar",
@@ -66,7 +66,7 @@ def _exit_codes() -> Iterator[None]:
 
 def _settings(config: Path | None, **flags: Any) -> Settings:
     """Return the settings of file, environment and flags (section__key=value), and start logging."""
-    from sidecar.config import load
+    from sidecar.program.config import load
 
     settings = load(config, {name.replace("__", "."): value for name, value in flags.items()})
     logging.basicConfig(
@@ -113,7 +113,7 @@ def serve(
 
             print(json.dumps(settings.printable(), indent=2))
             return
-        from sidecar import wiring
+        from sidecar.program import wiring
 
         options = wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
         _run(wiring.serve(options))
@@ -140,7 +140,7 @@ def score(
             model__max_length=max_length,
             log_level=log_level,
         )
-        from sidecar import wiring
+        from sidecar.program import wiring
 
         options = wiring.Options(settings=settings, announce=_announce)
         _run(wiring.score(options, listen, is_child=exit_with_parent))
@@ -155,7 +155,7 @@ def demo(
 ) -> None:
     """Show one corpus bare and reranked, side by side."""
     with _exit_codes():
-        from sidecar import demo as demonstration
+        from sidecar.program import demo as demonstration
 
         settings = _settings(None, engine__url=engine or "embedded", model__name=model, log_level=log_level)
         _run(demonstration.run(settings, is_own_engine=engine is not None, once=once, announce=_announce))
@@ -200,7 +200,7 @@ def explain(
 
 
 def _inspection() -> Any:
-    from sidecar import inspection
+    from sidecar.program import inspection
 
     return inspection
 
@@ -213,7 +213,7 @@ def _inspect(
     config, engine, model, scorer, log_level = flags
     with _exit_codes():
         settings = _settings(config, engine__url=engine, model__name=model, scorer__url=scorer, log_level=log_level)
-        from sidecar import wiring
+        from sidecar.program import wiring
 
         _run(command(wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)))
 
@@ -288,9 +288,9 @@ def evaluate(
         if model and scorer is not None:
             raise ConfigError("--model and --scorer: give one of them")
         settings = _settings(config, engine__url=engine, scorer__url=scorer, log_level=log_level)
-        from sidecar import wiring
         from sidecar.evaluation import program
         from sidecar.evaluation.request import EvaluationRequest, FusionChoice
+        from sidecar.program import wiring
 
         request = EvaluationRequest(
             dataset=dataset,
@@ -339,7 +339,7 @@ def print_setup(
 ) -> None:
     """Print the requests that make an engine's own reranker call this program (docs/native-rerankers.md)."""
     with _exit_codes():
-        from sidecar import engine_setup
+        from sidecar.program import engine_setup
 
         settings = _settings(config, model__name=model)
         key = settings.api.key
@@ -353,6 +353,6 @@ def print_setup(
 @app.command()
 def version() -> None:
     """Print the version."""
-    from sidecar.wiring import program_version
+    from sidecar.program.wiring import program_version
 
     print(program_version())

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.config import DEFAULT_MODEL, Settings, load
 from sidecar.errors import ConfigError
 from sidecar.policy import IndexPolicy
+from sidecar.program.config import DEFAULT_MODEL, Settings, load
 from sidecar.types import RerankOptions
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.query_text import (
+from sidecar.requests.query_text import (
     ALL_FIELDS,
     is_identifier,
     query_string_words,

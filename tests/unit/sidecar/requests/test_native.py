@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.base import SearchResponse
-from sidecar.native import DEFAULT_INFERENCE_ID, OUR_INFERENCE_ID, Native, find, refused, unwrap
+from sidecar.requests.native import DEFAULT_INFERENCE_ID, OUR_INFERENCE_ID, Native, find, refused, unwrap
 from sidecar.types import RerankOptions
 from tests.unit.doubles import answer_with, call, match
 

@@ -13,17 +13,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from connectors.base import Connector, SearchRequest, header
-from sidecar import sample, wiring
-from sidecar.config import Settings
+from sidecar import sample
 from sidecar.errors import ConfigError
-from sidecar.inspection import Explained, explained, print_table
 from sidecar.marker import HEADER
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Example
 from sidecar.playground.page_files import PAGE_PATH
+from sidecar.program import wiring
+from sidecar.program.config import Settings
+from sidecar.program.inspection import Explained, explained, print_table
+from sidecar.program.wiring import Options
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
-from sidecar.wiring import Options
 
 Announce = Callable[[str], None]
 

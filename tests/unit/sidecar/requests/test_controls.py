@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.controls import CONTROLS, HEADER_NAMES, MAX_WINDOW, apply_body, apply_headers, strip_headers
 from sidecar.errors import BadRerankRequest
+from sidecar.requests.controls import CONTROLS, HEADER_NAMES, MAX_WINDOW, apply_body, apply_headers, strip_headers
 from sidecar.types import RerankOptions
 
 DEFAULTS = RerankOptions()

@@ -25,9 +25,9 @@ from pydantic_settings import (
 )
 
 from connectors.relay import EngineOptions
-from sidecar.controls import MAX_WINDOW
 from sidecar.errors import ConfigError
 from sidecar.policy import IndexPolicy, Policy
+from sidecar.requests.controls import MAX_WINDOW
 from sidecar.types import RerankOptions
 
 PREFIX: Final = "RERANK_SIDECAR_"

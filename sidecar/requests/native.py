@@ -23,8 +23,8 @@ from connectors.base import SearchResponse
 from connectors.json_bytes import Edit, Member, find_member
 from sidecar import answer
 from sidecar.answer import Reply
+from sidecar.requests.search_call import SearchCall
 from sidecar.scoring.splitting import WORDS_PER_TOKEN
-from sidecar.search_call import SearchCall
 from sidecar.types import RerankOptions
 
 RETRIEVER: Final = "text_similarity_reranker"

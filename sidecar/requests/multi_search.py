@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from connectors import json_bytes
 from connectors.base import SearchRequest, compress, header, without_headers
-from sidecar.search_call import NotJson, SearchCall, wants_other_format
+from sidecar.requests.search_call import NotJson, SearchCall, wants_other_format
 
 
 @dataclass(frozen=True, slots=True)

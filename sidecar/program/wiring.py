@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Final
 from connectors.base import Connector
 from connectors.errors import EngineError
 from sidecar import tasks
-from sidecar.config import Settings
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
-from sidecar.interpreter import settle
 from sidecar.metrics import Metrics
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Example, Playground
 from sidecar.playground.page_files import PAGE_PATH
+from sidecar.program.config import Settings
+from sidecar.program.interpreter import settle
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import Endpoints
 from sidecar.proxy.health import Health
