@@ -127,6 +127,9 @@ def score(
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="auto, fp32, bf16 or fp16.")] = None,
     max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens of a pair at most.")] = None,
+    token_cache_bytes: Annotated[
+        int | None, typer.Option("--token-cache-bytes", help="Memory for token ids of texts.")
+    ] = None,
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
     log_level: LogOption = None,
 ) -> None:
@@ -138,6 +141,7 @@ def score(
             model__device=device,
             model__dtype=dtype,
             model__max_length=max_length,
+            model__token_cache_bytes=token_cache_bytes,
             log_level=log_level,
         )
         from sidecar.program import wiring

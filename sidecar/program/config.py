@@ -28,6 +28,7 @@ from connectors.relay import EngineOptions
 from sidecar.errors import ConfigError
 from sidecar.policy import IndexPolicy, Policy
 from sidecar.requests.controls import MAX_WINDOW
+from sidecar.scoring.token_cache import DEFAULT_CAPACITY_BYTES
 from sidecar.types import RerankOptions
 
 PREFIX: Final = "RERANK_SIDECAR_"
@@ -104,6 +105,7 @@ class ModelSection(Section):
     device: str = "auto"
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     max_length: int | None = Field(default=None, ge=16)
+    token_cache_bytes: int = Field(default=DEFAULT_CAPACITY_BYTES, ge=0)
 
 
 class ScorerSection(Section):

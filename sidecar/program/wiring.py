@@ -161,6 +161,7 @@ def _child_argv(settings: Settings, model: str) -> list[str]:
     argv += ["--device", settings.model.device, "--dtype", settings.model.dtype, "--log-level", settings.log_level]
     if settings.model.max_length is not None:
         argv += ["--max-length", str(settings.model.max_length)]
+    argv += ["--token-cache-bytes", str(settings.model.token_cache_bytes)]
     return argv
 
 
@@ -317,7 +318,13 @@ async def open_local_scorer(options: Options) -> AsyncIterator[LocalScorer]:
     from sidecar.scoring.loading import begin_loading
 
     model = options.settings.model
-    scorer = begin_loading(model.name, device=model.device, dtype=model.dtype, max_length=model.max_length)
+    scorer = begin_loading(
+        model.name,
+        device=model.device,
+        dtype=model.dtype,
+        max_length=model.max_length,
+        token_cache_bytes=model.token_cache_bytes,
+    )
     try:
         yield scorer
     finally:

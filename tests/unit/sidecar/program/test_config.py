@@ -81,6 +81,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(written: Any, env
         ({"ENGINE__VERIFY_CERTS": "false"}, "engine.verify_certs", False),
         ({"MODEL__NAME": "offline"}, "model.name", "offline"),
         ({"MODEL__MAX_LENGTH": "256"}, "model.max_length", 256),
+        ({"MODEL__TOKEN_CACHE_BYTES": "0"}, "model.token_cache_bytes", 0),
         ({"ADMIN__LISTEN": "0.0.0.0:1"}, "admin.listen", "0.0.0.0:1"),
         ({"SCORER__URL": "http://s"}, "scorer.url", "http://s"),
         ({"RERANK__FIELDS": "title, body"}, "rerank.fields", ("title", "body")),

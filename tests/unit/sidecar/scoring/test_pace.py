@@ -16,12 +16,12 @@ def measured(tokens_per_second: float) -> Pace:
 
 @pytest.mark.parametrize(
     ("speed", "tokens"),
-    [(0.0, MIN_BATCH_TOKENS), (20_000.0, 1000), (100.0, MIN_BATCH_TOKENS), (1e9, MAX_BATCH_TOKENS)],
+    [(0.0, MIN_BATCH_TOKENS), (20_000.0, 2000), (100.0, MIN_BATCH_TOKENS), (1e9, MAX_BATCH_TOKENS)],
 )
-def test_a_batch_takes_a_twentieth_of_a_second(speed: float, tokens: int) -> None:
+def test_a_batch_takes_a_tenth_of_a_second(speed: float, tokens: int) -> None:
     """Within what pays on any device."""
     assert tokens == measured(speed).batch_tokens(0.0)
-    assert BATCH_SECONDS == 0.05
+    assert BATCH_SECONDS == 0.1
 
 
 def test_a_size_that_was_asked_for_is_kept() -> None:
