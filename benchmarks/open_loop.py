@@ -14,7 +14,7 @@ import itertools
 import random
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -97,7 +97,7 @@ def constant(rate: float, seconds: float) -> list[float]:
     return [number / rate for number in range(int(rate * seconds))]
 
 
-async def send_when_due(client: Sender, calls: Sequence[Call], schedule: Sequence[float]) -> list[Sent]:
+async def send_when_due(client: Sender, calls: Sequence[Call], schedule: Iterable[float]) -> list[Sent]:
     """Send one request for each time of `schedule`, the calls in turn, and return all, in the order of their times."""
     loop = asyncio.get_running_loop()
     sent: list[Sent] = []

@@ -23,9 +23,10 @@ from connectors.json_bytes import JsonObject
 Headers = tuple[tuple[str, str], ...]
 """Header names and values in the order and spelling in which they came, duplicates kept."""
 
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+_SECRET_WORDS = ("authorization", "cookie", "api-key", "token", "secret", "password", "signature", "es-client-auth")
+"""A header whose name holds one of these is a credential."""
 
-MAX_CONTENT_BYTES = 64 * 1024 * 1024
+MAX_CONTENT_BYTES = 32 * 1024 * 1024
 """A compressed body is decoded up to this size; beyond, `content` raises `ValueError`."""
 
 
@@ -43,7 +44,11 @@ def without_headers(headers: Headers, *names: str) -> Headers:
 
 def printable(headers: Headers) -> str:
     """Return headers for a repr or a log line; credentials are hidden."""
-    return repr(tuple((key, "<hidden>" if key.lower() in _SECRET_HEADERS else value) for key, value in headers))
+    return repr(tuple((key, "<hidden>" if _is_secret(key) else value) for key, value in headers))
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_WORDS)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -107,9 +112,10 @@ class SearchRequest:
         return decompress(self.body, header(self.headers, "Content-Encoding"))
 
     def __repr__(self) -> str:
-        """Show method, target and headers (credentials hidden), and only the size of the body."""
+        """Show method, path and headers, and the size of the body: no credentials, no words."""
+        query = "?…" if "?" in self.target else ""
         return (
-            f"{type(self).__name__}({self.method} {self.target}, "
+            f"{type(self).__name__}({self.method} {self.raw_path}{query}, "
             f"headers={printable(self.headers)}, body={len(self.body)} bytes)"
         )
 
@@ -230,9 +236,11 @@ class RelayRequest:
     """
 
     method: str
-    target: str
+    target: str = field(repr=False)
     headers: Headers = field(default=(), repr=False)
     body: AsyncIterator[bytes] | bytes | None = field(default=None, repr=False)
+    #: it only reads, and its body is complete: `Relay` treats it as it does what it fetches
+    is_search: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ answer is an error, until somebody asks for one with `SearchResponse.raise_for_s
     ├── EngineUnavailable   no connection, TLS failure, or the connection broke before the answer was complete
     ├── EngineTimeout       no answer in time
     ├── AnswerTooLarge      the answer is longer than what may be buffered
+    ├── RequestTooLarge     the request is longer than what may be signed
     ├── EngineStatusError   raise_for_status() on a 4xx or 5xx
     └── UnknownEngine       somebody answers there, but it is neither Elasticsearch nor OpenSearch
 """
@@ -28,6 +29,10 @@ class EngineTimeout(EngineError):
 
 class AnswerTooLarge(EngineError):
     """The engine's answer is longer than what may be held in memory; it was not read to its end."""
+
+
+class RequestTooLarge(EngineError):
+    """The request is longer than what may be held in memory to be signed; it was not sent."""
 
 
 class EngineStatusError(EngineError):

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, Protocol, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -32,8 +31,9 @@ from connectors.base import (
     header,
     without_headers,
 )
-from connectors.errors import AnswerTooLarge, EngineError, EngineTimeout, EngineUnavailable
+from connectors.errors import AnswerTooLarge, EngineError, EngineTimeout, EngineUnavailable, RequestTooLarge
 from connectors.header_bytes import keep_header_bytes
+from connectors.tls import client_context
 
 if TYPE_CHECKING:
     from elastic_transport import NodeConfig, NodePool
@@ -52,6 +52,9 @@ MAX_LINE_BYTES: Final = 64 * 1024
 
 CHUNK_BYTES: Final = 64 * 1024
 
+MAX_SIGNED_BYTES: Final = 100 * 1024 * 1024
+"""Longest body that is signed: what Amazon OpenSearch Service takes at most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
@@ -68,6 +71,8 @@ class EngineOptions:
     #: our own certificate and key, for engines that ask for one
     client_cert: str | None = None
     client_key: str | None = None
+    #: signs requests in place of a credential; bodies are then held in memory
+    signer: Signer | None = None
     #: connections to each node at most, for searches and for everything else apart
     connections_per_node: int = 256
     #: seconds for a connection to be made
@@ -87,18 +92,21 @@ class EngineOptions:
         return None
 
     def tls(self) -> ssl.SSLContext | bool:
-        """Return what aiohttp takes as `ssl`."""
-        if not self.verify_certs:
-            return False
-        if self.ca_certs is None and self.client_cert is None:
-            return True
-        is_folder = self.ca_certs is not None and Path(self.ca_certs).is_dir()
-        context = ssl.create_default_context(
-            cafile=None if is_folder else self.ca_certs, capath=self.ca_certs if is_folder else None
+        """Return what aiohttp takes as `ssl`. Raises OSError when a file is not what it should be."""
+        return client_context(
+            self.ca_certs,
+            verify_certs=self.verify_certs,
+            client_cert=self.client_cert,
+            client_key=self.client_key,
         )
-        if self.client_cert is not None:
-            context.load_cert_chain(self.client_cert, self.client_key)
-        return context
+
+
+class Signer(Protocol):
+    """What signs requests to an engine, such as `connectors.aws.AwsSigner`."""
+
+    async def sign(self, method: str, url: str, target: str, headers: Headers, body: bytes) -> Headers:
+        """Return the headers of `method target` to the node at `url`, signed. Raises EngineError."""
+        ...
 
 
 class Transport(Protocol):
@@ -146,6 +154,10 @@ class Relay:
         """Take the base URL of every node: scheme, host, port and perhaps a path prefix.
 
         A `user:password@` in a URL is taken as `basic_auth`.
+
+        Raises:
+            ValueError: a URL or a combination of options makes no sense.
+            OSError: a file of the TLS options is not what it should be.
         """
         if not urls:
             raise ValueError("no engine URL: give at least one, such as http://localhost:9200")
@@ -156,6 +168,7 @@ class Relay:
             options = replace(options, basic_auth=given)
         self._options = options
         self._authorization = options.authorization()
+        self._tls = options.tls()
         self._nodes = _Nodes(plain)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self.urls: tuple[str, ...] = plain
@@ -163,7 +176,8 @@ class Relay:
     async def fetch(self, request: SearchRequest, *, max_bytes: int | None = None) -> SearchResponse:
         """Send a search and return its complete answer.
 
-        A read-only search is sent a second time when a reused connection died before a byte of the answer.
+        A read-only search is sent a second time when a reused connection died before a byte of the answer, and to
+        the other nodes, where there are some, when any connection did.
 
         Raises:
             EngineError: no answer, or it broke off.
@@ -186,7 +200,7 @@ class Relay:
     @asynccontextmanager
     async def stream(self, request: RelayRequest) -> AsyncIterator[RelayResponse]:
         """Send any request; the answer's chunks come as the engine sends them."""
-        async with self._open(request, is_search=False) as answer:
+        async with self._open(request, is_search=request.is_search) as answer:
             yield answer
 
     async def aclose(self) -> None:
@@ -212,23 +226,27 @@ class Relay:
                 response.close()
 
     async def _send(self, request: RelayRequest, *, is_search: bool) -> aiohttp.ClientResponse:
-        untried = len(self._nodes)
+        if self._options.signer is not None:
+            request = replace(request, body=await _signable(request.body))
+        failed: set[str] = set()
         may_repeat = is_search
         while True:
-            node = self._nodes.next()
+            node = self._nodes.next(failed)
             trace = SimpleNamespace(connected=False, reused=False)
             try:
                 with engine_errors(node):
                     response = await self._attempt(node, request, trace, is_search=is_search)
             except EngineError as error:
-                if not trace.connected:
+                is_lost = trace.connected and _is_lost_connection(error)
+                if is_lost or not trace.connected:
                     self._nodes.mark_dead(node)
-                    untried -= 1
-                    if untried > 0:
-                        continue
-                elif trace.reused and may_repeat and _is_lost_connection(error):
+                if is_lost and trace.reused and may_repeat:
                     may_repeat = False
                     continue
+                if not trace.connected or (is_lost and is_search):
+                    failed.add(node)
+                    if len(failed) < len(self._nodes):
+                        continue
                 raise
             self._nodes.mark_live(node)
             return response
@@ -239,34 +257,47 @@ class Relay:
         return await self._session(is_search).request(
             request.method,
             _url(node, request.target),
-            headers=self._outgoing(request.headers),
+            headers=await self._outgoing(node, request),
             data=request.body,
             allow_redirects=False,
             trace_request_ctx=trace,
         )
 
-    def _outgoing(self, headers: Headers) -> list[tuple[str, str]]:
-        outgoing = one_spelling(end_to_end(headers, "Host"))
+    async def _outgoing(self, node: str, request: RelayRequest) -> list[tuple[str, str]]:
+        outgoing = one_spelling(end_to_end(request.headers, "Host"))
         if self._authorization is not None and header(outgoing, "Authorization") is None:
             outgoing += (("Authorization", self._authorization),)
+        if self._options.signer is not None:
+            body = request.body if isinstance(request.body, bytes) else b""
+            outgoing = await self._options.signer.sign(request.method, node, request.target, outgoing, body)
         return list(outgoing)
 
     def _session(self, is_search: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(is_search)
         if session is None:
-            session = self._sessions[is_search] = _open_session(self._options)
+            session = self._sessions[is_search] = _open_session(self._options, self._tls)
         return session
 
 
-def _open_session(options: EngineOptions) -> aiohttp.ClientSession:
+async def _signable(body: AsyncIterator[bytes] | bytes | None) -> bytes | None:
+    """Return a body whole: its digest stands in front of it. Raises RequestTooLarge."""
+    if body is None or isinstance(body, bytes):
+        return body
+    whole = bytearray()
+    async for piece in body:
+        whole += piece
+        if len(whole) > MAX_SIGNED_BYTES:
+            raise RequestTooLarge(f"a request that is signed may have at most {MAX_SIGNED_BYTES} bytes")
+    return bytes(whole)
+
+
+def _open_session(options: EngineOptions, tls: ssl.SSLContext | bool) -> aiohttp.ClientSession:
     keep_header_bytes()
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(_note_connected)
     trace.on_connection_reuseconn.append(_note_reused)
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, limit_per_host=options.connections_per_node, ssl=options.tls(), ttl_dns_cache=30
-        ),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=options.connections_per_node, ssl=tls, ttl_dns_cache=30),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -383,15 +414,23 @@ class _Nodes:
             self._pool = NodePool(list(configs.values()), node_class=BaseNode, randomize_nodes=False)
             self._url_of = {config: url for url, config in configs.items()}
             self._node_of = {self._url_of[node.config]: node for node in self._pool.all()}
+        #: nodes that are left out: what else fails there was sent before, and says nothing new
+        self._dead: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._urls)
 
-    def next(self) -> str:
-        return self._urls[0] if self._pool is None else self._url_of[self._pool.get().config]
+    def next(self, failed: Set[str] = frozenset()) -> str:
+        """Return whose turn it is, and none of `failed` as long as there are others: the pool offers them again."""
+        url = self._urls[0] if self._pool is None else self._url_of[self._pool.get().config]
+        if url in failed:
+            url = next((other for other in self._urls if other not in failed), url)
+        self._dead.discard(url)
+        return url
 
     def mark_dead(self, url: str) -> None:
-        if self._pool is not None:
+        if self._pool is not None and url not in self._dead:
+            self._dead.add(url)
             self._pool.mark_dead(self._node_of[url])
 
     def mark_live(self, url: str) -> None:

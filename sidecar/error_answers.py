@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from connectors.base import SearchResponse
-from connectors.errors import EngineError, EngineTimeout
+from connectors.errors import EngineError, EngineTimeout, RequestTooLarge
 from sidecar.errors import BadRerankRequest, RerankUnavailable, SidecarError
 
 STRICT_FAILURE_STATUS: Final = 500
@@ -33,6 +33,8 @@ def describe(error: SidecarError | EngineError) -> tuple[int, str, str]:
             return 400, "illegal_argument_exception", str(error)
         case RerankUnavailable():
             return STRICT_FAILURE_STATUS, "rerank_unavailable", f"{error.reason}: {error}"
+        case RequestTooLarge():
+            return 413, "content_too_long_exception", str(error)
         case EngineTimeout():
             return 504, "engine_timeout", str(error)
         case EngineError():

@@ -5,6 +5,7 @@
     ├── BadRerankRequest     the caller's: our own controls or rerank API misused; HTTP 400
     └── RerankUnavailable    the second stage could not score; the first stage's answer stands
         ├── ScorerStarting   the model is not loaded yet
+        ├── Overloaded       more searches are being reranked than this process can take on
         ├── SchedulerFull    more work is queued than can be done in time
         ├── ScoringTimeout   no score before the deadline
         ├── ScorerLost       the scorer died, or cannot be reached
@@ -41,6 +42,12 @@ class ScorerStarting(RerankUnavailable):
     """The model is not loaded yet."""
 
     reason = "starting"
+
+
+class Overloaded(RerankUnavailable):
+    """This process reranks as many searches as it can already."""
+
+    reason = "overload"
 
 
 class SchedulerFull(RerankUnavailable):

@@ -99,6 +99,10 @@ class Exchange(Protocol):
         """Return the status that the engine gave a search when all were sent."""
         ...
 
+    def again(self) -> Exchange:
+        """Return an exchange of the same searches of which none was sent."""
+        ...
+
 
 class WholeAnswer(Exception):  # an answer, not a failure
     """The engine answered the request as a whole with something that holds no search answers."""
@@ -142,6 +146,10 @@ class OneSearch:
         assert index == 0
         return self._first_status
 
+    def again(self) -> OneSearch:
+        """Return an exchange of the same search, which was not sent."""
+        return OneSearch(self._engine, self._request, self._original)
+
 
 class ManySearches:
     """The exchange of an `_msearch`: the first call sends all items, later ones a few of them again."""
@@ -181,6 +189,10 @@ class ManySearches:
     def first_status(self, index: int) -> int:
         """Return the status of an item of the first answer."""
         return self._spans[index].status
+
+    def again(self) -> ManySearches:
+        """Return an exchange of the same items, of which none was sent."""
+        return ManySearches(self._engine, self._request, self._items)
 
 
 async def run(

@@ -1,7 +1,7 @@
 """What a search answer says about its reranking: the header `X-Rerank`, and `Server-Timing`.
 
-Law: one header, four words (`applied`, `partial`, `skipped`, `degraded`), then `key=value` pairs; nothing in the
-body unless the caller asks. An `_msearch` has one entry per item, in order, up to MAX_ENTRIES; then counts.
+Law: one header, five words (`applied`, `partial`, `skipped`, `degraded`, `observed`), then `key=value` pairs; nothing
+in the body unless the caller asks. An `_msearch` has one entry per item, in order, up to MAX_ENTRIES; then counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.errors import RerankUnavailable
-from sidecar.types import Outcome, SkipReason
+from sidecar.scoring.timing import Timing
+from sidecar.types import Arm, Outcome, SkipReason
 
 HEADER: Final = "X-Rerank"
 MAX_ENTRIES: Final = 32
@@ -25,6 +26,8 @@ class Marker:
 
     outcome: Outcome
     reason: str | None = None
+    #: the side of an experiment that the search is on, None where there is none
+    arm: Arm | None = None
     #: candidates that were scored
     candidates: int | None = None
     #: candidates that would be scored at most
@@ -39,13 +42,15 @@ class Marker:
     #: hits that min_score left out
     dropped: int | None = None
     model: str | None = None
-    #: seconds that its explanation took; not in the header
+    #: seconds that its explanation took, and that its scores waited and took; not in the header
     explaining: float = 0.0
+    timing: Timing | None = None
 
     def __str__(self) -> str:
         """Return the entry as it stands in the header."""
         pairs = {
             "reason": self.reason,
+            "arm": self.arm,
             "candidates": self.candidates,
             "window": self.window,
             "token_budget": self.token_budget,
@@ -68,6 +73,11 @@ def skipped(reason: SkipReason) -> Marker:
 def degraded(failure: RerankUnavailable) -> Marker:
     """Return the marker of a search whose second stage failed."""
     return Marker(outcome=Outcome.DEGRADED, reason=failure.reason)
+
+
+def observed() -> Marker:
+    """Return the marker of a search that is only observed."""
+    return Marker(outcome=Outcome.OBSERVED)
 
 
 def refused() -> Marker:

@@ -1,12 +1,12 @@
-"""Search records, and what scorers and caches count, as Prometheus metrics.
+"""Search records, observations, and what scorers and caches count, as Prometheus metrics.
 
-Law: an adapter, nothing more; no index names, no query text in labels.
+Law: an adapter, nothing more; no index names and no query text of a request in labels.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,10 +18,12 @@ from sidecar.errors import RerankUnavailable
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints
 from sidecar.scoring.figures import CountsWork, Figures
 from sidecar.scoring.score_cache import ScoreCache
-from sidecar.types import SearchRecord
+from sidecar.types import Observation, SearchRecord
 
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CANDIDATE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1.0)
+_RANK_BUCKETS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 SCORER_PATIENCE_SECONDS: Final = 0.5
 """A scorer that does not tell what it counts by then is left out of one answer."""
@@ -76,28 +78,45 @@ class Metrics:
             buckets=_CANDIDATE_BUCKETS,
             registry=self.registry,
         )
+        self._observations = _Observations(self.registry)
+        self._policies = Gauge(
+            "rerank_sidecar_policies_info", "1 for the policies in force", ["digest"], registry=self.registry
+        )
         self.scorer_ready = Gauge(
             "rerank_sidecar_rerank_ready", "1 while a model is loaded and answers", registry=self.registry
         )
         info = Gauge("rerank_sidecar_build_info", "Version of this program", ["version"], registry=self.registry)
         info.labels(version).set(1)
-        self._scorers = _Scorers()
+        self._scorers = ScorerFigures()
         self.registry.register(self._scorers)
 
     def observe(self, record: SearchRecord) -> None:
         """Count one search."""
         self._outcomes.labels(record.operation.value, record.outcome.value, record.reason or "").inc()
-        if record.first_stage_seconds is not None:
-            self._stages.labels("first_stage").observe(record.first_stage_seconds)
-        if record.second_stage_seconds is not None:
-            self._stages.labels("second_stage").observe(record.second_stage_seconds)
+        stages = {
+            "first_stage": record.first_stage_seconds,
+            "second_stage": record.second_stage_seconds,
+            "queue": record.queue_seconds,
+            "model": record.model_seconds,
+        }
+        for stage, seconds in stages.items():
+            if seconds is not None:
+                self._stages.labels(stage).observe(seconds)
         if record.candidates:
             self._candidates.observe(record.candidates)
 
+    def compare(self, observation: Observation) -> None:
+        """Count one observation."""
+        self._observations.count(observation)
+
+    def policies(self, digest: str) -> None:
+        """Tell which policies are in force."""
+        self._policies.clear()
+        self._policies.labels(digest).set(1)
+
     def watch_scorer(self, role: str, scorer: object) -> None:
         """Show what a scorer counts, where it does; `role` is "main", or the model that a policy names."""
-        if isinstance(scorer, CountsWork):
-            self._scorers.watched[role] = scorer
+        self._scorers.watch(role, scorer)
 
     def watch_score_cache(self, cache: ScoreCache) -> None:
         """Show what the memory for scores counts."""
@@ -112,19 +131,72 @@ class Metrics:
         return EndpointResponse(body=generate_latest(self.registry), content_type=CONTENT_TYPE_LATEST)
 
 
-class _Scorers(Collector):
+class _Observations:
+    """What would have become of searches that were only observed, by policy."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, words: str, *labels: str) -> Counter:
+            return Counter(f"rerank_sidecar_{name}", words, ["policy", *labels], registry=registry)
+
+        def histogram(name: str, words: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(f"rerank_sidecar_{name}", words, ["policy", *labels], buckets=buckets, registry=registry)
+
+        self._outcomes = counter(
+            "observations_total", "Searches by what would have become of them", "outcome", "reason"
+        )
+        self._dropped = counter("observations_dropped_total", "Searches that were not looked at: too many in hand")
+        self._tops = counter("observed_top_changes_total", "Searches that would have had another first hit")
+        self._stages = histogram(
+            "observed_stage_duration_seconds", "Duration of the stages of observations", _STAGE_BUCKETS, "stage"
+        )
+        self._jaccard = histogram(
+            "observed_jaccard", "Hits that the first ten of both rankings share, 0 to 1", _SHARE_BUCKETS
+        )
+        self._rbo = histogram("observed_rbo", "Rank-biased overlap of both rankings, 0 to 1", _SHARE_BUCKETS)
+        self._moved = histogram("observed_moved_ranks", "Mean move of the first ten hits, in ranks", _RANK_BUCKETS)
+
+    def count(self, found: Observation) -> None:
+        """Count one observation."""
+        if found.outcome is None:
+            self._dropped.labels(found.policy).inc()
+            return
+        self._outcomes.labels(found.policy, found.outcome.value, found.reason or "").inc()
+        self._tops.labels(found.policy).inc(found.has_other_top)
+        stages = {
+            "first_stage": found.first_stage_seconds,
+            "second_stage": found.second_stage_seconds,
+            "queue": found.queue_seconds,
+            "model": found.model_seconds,
+        }
+        for stage, seconds in stages.items():
+            if seconds is not None:
+                self._stages.labels(found.policy, stage).observe(seconds)
+        figures = ((self._jaccard, found.jaccard), (self._rbo, found.rbo), (self._moved, found.moved))
+        for histogram, value in figures:
+            if value is not None:
+                histogram.labels(found.policy).observe(value)
+
+
+class ScorerFigures(Collector):
     """What scorers count, as they told it when they were last looked at."""
 
     def __init__(self) -> None:
-        self.watched: dict[str, CountsWork] = {}
+        """Watch nobody yet."""
+        self._watched: dict[str, CountsWork] = {}
         self._figures: Mapping[str, Figures] = {}
+
+    def watch(self, role: str, scorer: object) -> None:
+        """Show what a scorer counts, where it does; see `Metrics.watch_scorer`."""
+        if isinstance(scorer, CountsWork):
+            self._watched[role] = scorer
 
     async def look(self) -> None:
         """Ask all scorers; one that does not answer is left out."""
-        found = await asyncio.gather(*(_figures(scorer) for scorer in self.watched.values()))
-        self._figures = dict(zip(self.watched, found, strict=True))
+        found = await asyncio.gather(*(_figures(scorer) for scorer in self._watched.values()))
+        self._figures = dict(zip(self._watched, found, strict=True))
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the metrics, as they were when they were looked at."""
         for name, words in _SCORER_GAUGES.items():
             yield self._filled(GaugeMetricFamily(f"rerank_sidecar_scorer_{name}", words, labels=["scorer"]), name)
         for name, words in _SCORER_COUNTERS.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import unescape
 from html.parser import HTMLParser
 from itertools import islice
 from typing import Final
@@ -83,7 +84,9 @@ def without_html(text: str) -> str:
         return text
     reader = _Reader()
     reader.feed(text)
-    reader.close()
+    # what is left begins with markup that does not end; `close` would try it anew from every character on
+    if not reader.is_unread:
+        reader.pieces.append(unescape(reader.rawdata))
     return " ".join("".join(reader.pieces).split())
 
 
@@ -108,6 +111,16 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.pieces: list[str] = []
         self._unread = 0
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the text ends within a script or the like."""
+        return self._unread > 0
+
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """Pass over `<![…>`, of which html.parser raises what it does not know."""
+        del report
+        return self.parse_bogus_comment(i)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._unread += tag in _UNREAD

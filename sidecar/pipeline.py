@@ -25,7 +25,21 @@ from dataclasses import replace
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchRequest, SearchResponse
 from connectors.errors import EngineError
-from sidecar import answer, cascade, error_answers, first_stage, fusion, marker, passages, reports, response, two_steps
+from sidecar import (
+    answer,
+    cascade,
+    error_answers,
+    first_stage,
+    fusion,
+    marker,
+    observing,
+    passages,
+    reports,
+    response,
+    tracing,
+    two_steps,
+)
+from sidecar.admission import DEFAULT_MOST, MOST_OBSERVED, Admission
 from sidecar.answer import Reply
 from sidecar.candidates import extract
 from sidecar.clock import Clock
@@ -33,14 +47,16 @@ from sidecar.errors import ModelFailed, RerankUnavailable, ScoringTimeout, Sidec
 from sidecar.explaining import with_alignments
 from sidecar.first_stage import Exchange, FirstStage, Unusable, WholeAnswer
 from sidecar.marker import Marker
+from sidecar.observing import Observer
 from sidecar.passages import Document
 from sidecar.plan import Plan
 from sidecar.policy import Policy
 from sidecar.reading import Reader
 from sidecar.relaying import Relaying
 from sidecar.reports import Reports
-from sidecar.response import Placed
+from sidecar.response import Placed, Ranked
 from sidecar.scorers import Scorers
+from sidecar.scoring import timing
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.score_cache import CachedScorer, ScoreCache
@@ -48,7 +64,7 @@ from sidecar.scoring.splitting import split
 from sidecar.searches import Search
 from sidecar.text_fields import TextFields
 from sidecar.two_steps import HitWeights
-from sidecar.types import Candidate, Operation, Outcome, RerankOptions, SearchRecord, SkipReason
+from sidecar.types import Candidate, Observation, Operation, Outcome, RerankOptions, SearchRecord, SkipReason
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +83,18 @@ class RerankingConnector:
         models: Mapping[str, Scorer] | None = None,
         score_cache: ScoreCache | None = None,
         tenant_headers: Sequence[str] = (),
+        max_searches: int = DEFAULT_MOST,
         observe: Callable[[SearchRecord], None] = reports.nobody,
+        compare: Callable[[Observation], None] = observing.nobody,
+        max_observed: int = MOST_OBSERVED,
     ) -> None:
         """Put `scorer` behind `engine`; both stay the caller's to close.
 
         `models` are further scorers, by the name that a policy's `model` or `prune_model` gives. `observe` gets one
         record per search. `score_cache` is the memory of policies with `score_cache`; callers share what is in it when
-        their headers of the names `tenant_headers` are equal.
+        their headers of the names `tenant_headers` are equal. `max_searches` are reranked at the same time, others
+        are passed on as they are. `compare` gets what would have become of searches under a policy that only observes,
+        of which `max_observed` are looked at at the same time.
 
         Raises:
             ValueError: a policy names a model that is not in `models`.
@@ -81,11 +102,15 @@ class RerankingConnector:
         policy = policy or Policy()
         self._engine = engine
         self._scorers = Scorers(scorer, models, policy, score_cache, tenant_headers)
-        self._reader = Reader(engine, policy, self._scorers)
+        self._admission = Admission(max_searches)
+        self._reader = Reader(engine, policy, self._scorers, self._admission)
         self._reports = Reports(observe)
         self._text_fields = TextFields(engine)
         self._weights = HitWeights()
-        self._relaying = Relaying(engine, self._reader, self._reports, self._answer)
+        self._observer = Observer(
+            self._ranked, self._scorers.failure, self._text_fields, self._weights, compare, most=max_observed
+        )
+        self._relaying = Relaying(engine, self._reader, self._reports, self._observer, self._answer)
 
     @property
     def name(self) -> str:
@@ -94,11 +119,11 @@ class RerankingConnector:
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """Answer one `_search`, reranked where it can be. Raises EngineError when the engine gives no answer."""
-        return await self._answer(self._reader.read(Operation.SEARCH, request))
+        return await self._asked(self._reader.read(Operation.SEARCH, request))
 
     async def msearch(self, request: SearchRequest) -> SearchResponse:
         """Answer one `_msearch`, each item as `search` would. Raises EngineError like it."""
-        return await self._answer(self._reader.read(Operation.MSEARCH, request))
+        return await self._asked(self._reader.read(Operation.MSEARCH, request))
 
     def relay(self, request: RelayRequest) -> AbstractAsyncContextManager[RelayResponse]:
         """Answer any request: searches as `search` and `msearch` do, everything else as the engine does."""
@@ -108,10 +133,33 @@ class RerankingConnector:
         """Return when the engine answers."""
         await self._engine.ping()
 
+    def use(self, policy: Policy) -> None:
+        """Decide by another policy from the next request on.
+
+        Raises:
+            ValueError: it names a model that is not in `models`; the policy stays.
+        """
+        self._scorers.check(policy)
+        self._reader.use(policy)
+
     async def aclose(self) -> None:
-        """Close neither engine nor scorer: they belong to whoever made them."""
+        """Give up what is being observed; engine and scorer belong to whoever made them."""
+        await self._observer.aclose()
+
+    async def _asked(self, search: Search) -> SearchResponse:
+        """Answer a request, and observe afterwards what is only observed."""
+        answered = await self._answer(search)
+        self._observer.begin(search)
+        return answered
 
     async def _answer(self, search: Search) -> SearchResponse:
+        """Answer a request, whose searches count as in hand meanwhile."""
+        if not search.plans:
+            return await self._answered(search)
+        with self._admission.held():
+            return await self._answered(search)
+
+    async def _answered(self, search: Search) -> SearchResponse:
         """Do steps 3 to 7 for every search of a request."""
         if search.refusal is not None:
             return self._reports.on(search, error_answers.error_answer(*error_answers.describe(search.refusal.error)))
@@ -119,14 +167,15 @@ class RerankingConnector:
             return await self._left(search)
         clock = Clock()
         try:
-            stages = await first_stage.run(
-                search.plans, search.others, search.exchange, self._text_fields, self._weights
-            )
+            with tracing.span("first_stage"):
+                stages = await first_stage.run(
+                    search.plans, search.others, search.exchange, self._text_fields, self._weights
+                )
         except WholeAnswer:
             return await self._left(search)
         clock.first_stage_is_complete()
         if search.natives and (ours := self._reader.learn(search, search.exchange.answer({}))) is not None:
-            return await self._answer(ours)
+            return await self._answered(ours)
         finished = await self._finish_all(stages)
         if finished is None or (search.is_template and _is_refused(search, search.exchange, finished)):
             return await self._left(search)
@@ -140,7 +189,7 @@ class RerankingConnector:
         whole = await self._ask_as_written(search)
         ours = self._reader.learn(search, whole)
         if ours is not None:
-            return await self._answer(ours)
+            return await self._answered(ours)
         kind = SkipReason.TEMPLATE if search.is_template else SkipReason.NOT_JSON
         return self._reports.on(search.left_for(kind if whole.status == 200 else SkipReason.ENGINE_ERROR), whole)
 
@@ -187,6 +236,17 @@ class RerankingConnector:
 
     async def _rerank(self, stage: FirstStage) -> Finished:
         """Do steps 4 to 7."""
+        ranked = await self._ranked(stage, _deadline(stage.plan.options))
+        if ranked.kept is None:
+            return await self._unranked(stage, ranked.mark)
+        with tracing.span("merge"):
+            if stage.is_slim:
+                return await self._fetched(stage, ranked.kept, ranked.mark, is_cut=ranked.is_cut)
+            page = response.reranked_page(stage.answer, stage.plan, ranked.kept, stage.extra_fields)
+            return Reply(200, page), ranked.mark
+
+    async def _ranked(self, stage: FirstStage, deadline: float | None) -> Ranked:
+        """Do steps 4 to 6, until the deadline."""
         plan, options = stage.plan, stage.plan.options
         scorer = self._scorers.of(options)
         facts = scorer.describe()
@@ -194,12 +254,12 @@ class RerankingConnector:
         window = cascade.window(plan, extract(stage.hits, stage.fields, options), facts, pruner)
         reason = window.reason_not_to_score(options)
         if reason is not None:
-            return await self._unranked(stage, marker.skipped(reason))
-        deadline = _deadline(options)
-        documents = await _documents(scorer, window.candidates, options, deadline)
-        selection = await cascade.select(pruner, plan, documents, facts, deadline)
+            return Ranked(mark=marker.skipped(reason))
         asked = self._scorers.remembering(scorer, plan)
-        raw = await score_prefix(asked, plan.query, passages.texts(selection.kept), deadline=deadline)
+        with tracing.span("score", candidates=len(window.candidates)), timing.listening() as heard:
+            documents = await _documents(scorer, window.candidates, options, deadline)
+            selection = await cascade.select(pruner, plan, documents, facts, deadline)
+            raw = await score_prefix(asked, plan.query, passages.texts(selection.kept), deadline=deadline)
         scored = passages.join(selection.kept, raw, options)
         if not scored:
             raise ScoringTimeout("not one document was scored before the deadline")
@@ -207,13 +267,11 @@ class RerankingConnector:
         placed = response.lay_out(len(stage.hits), selection.considered(window, len(scored)), ranking)
         kept = response.above(placed, options.min_score, facts.kind)
         mark = window.marker([document.score for document in scored], facts, dropped=len(placed) - len(kept))
-        mark = replace(selection.marked(mark, len(scored)), cached=_hits(asked))
+        mark = replace(selection.marked(mark, len(scored)), cached=_hits(asked), timing=timing.in_turn(heard))
         if options.explain:
             kept, seconds = await with_alignments(scorer, plan, kept)
             mark = replace(mark, explaining=seconds)
-        if stage.is_slim:
-            return await self._fetched(stage, kept, mark, is_cut=len(kept) < len(placed))
-        return Reply(200, response.reranked_page(stage.answer, plan, kept, stage.extra_fields)), mark
+        return Ranked(mark=mark, kept=kept, is_cut=len(kept) < len(placed))
 
     async def _fetched(self, stage: FirstStage, kept: Sequence[Placed], mark: Marker, *, is_cut: bool) -> Finished:
         """Return the page of a slim first stage, with the hits that the caller's own search gives.
@@ -247,7 +305,8 @@ class RerankingConnector:
 
     async def _ask_as_written(self, search: Search) -> SearchResponse:
         ask = self._engine.search if search.operation is Operation.SEARCH else self._engine.msearch
-        return await ask(search.request)
+        with tracing.span("first_stage"):
+            return await ask(search.request)
 
 
 async def _documents(

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
 
-from connectors.base import Headers, header
+from connectors.base import header
 from sidecar.candidates import template_fields
 from sidecar.errors import BadRerankRequest
-from sidecar.requests import controls, native, query_text
+from sidecar.requests import controls, native, query_text, signatures
 from sidecar.requests.filter_path import SOURCE, FilterPath
 from sidecar.requests.native import Native
 from sidecar.requests.query_text import Reading
 from sidecar.requests.search_call import SearchCall
-from sidecar.types import RerankOptions, SkipReason
+from sidecar.types import Arm, RerankOptions, SkipReason
 
 DEFAULT_SIZE: Final = 10
 MAX_RESULT_WINDOW: Final = 10_000
@@ -69,6 +69,8 @@ class Plan:
     most: int = MAX_RESULT_WINDOW
     #: what the caller sees of the answer; None = all of it
     filter_path: FilterPath | None = None
+    #: the side of an experiment that the search is on, None where there is none
+    arm: Arm | None = None
 
     @property
     def fetched(self) -> int:
@@ -142,6 +144,9 @@ def plan(
     Raises:
         BadRerankRequest: the caller's own controls make no sense.
     """
+    if signatures.covers_body(call.headers, call.params):
+        why = SkipReason.SIGNED if options.enabled else SkipReason.OFF
+        return Skip(reason=why, call=_without_headers(call))  # not even `ext.rerank` can be taken out
     asked = native.find(call)
     if asked is not None and asked.is_ours and not asked.is_complete:
         raise BadRerankRequest("a text_similarity_reranker must have retriever, field and inference_text")
@@ -149,7 +154,8 @@ def plan(
         whose = asked if asked.is_complete else None
         return Skip(reason=SkipReason.NATIVE_RERANK, call=_without_headers(call), native=whose)
     if asked is not None:
-        options, call = asked.options(options), native.unwrap(call)
+        options = controls.outside_experiments(asked.options(options))  # the engine could only refuse it
+        call = native.unwrap(call)
     ext = call.body("ext")
     rerank = ext.get("rerank") if isinstance(ext, dict) else None
     if isinstance(rerank, dict):
@@ -330,12 +336,7 @@ def _is_of_system_index(call: SearchCall) -> bool:
     return any(name.lstrip("-+").startswith(".") for name in call.index.split(","))
 
 
-def _is_signed(headers: Headers) -> bool:
-    return (header(headers, "Authorization") or "").startswith("AWS4-HMAC-SHA256")
-
-
 _IMPOSSIBLE: Final[tuple[tuple[SkipReason, Callable[[SearchCall], bool]], ...]] = (
-    (SkipReason.SIGNED, lambda call: _is_signed(call.headers)),
     (SkipReason.UNPARSABLE, _has_odd_page),
     (SkipReason.UNPARSABLE, _has_null),
     (SkipReason.UNPARSABLE, lambda call: not isinstance(call.body("fields"), list | None)),

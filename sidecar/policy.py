@@ -15,10 +15,21 @@ from sidecar.types import RerankOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """How users are told apart: by the first of these request headers that there is."""
+
+    user_header: str = "X-User-Id"
+    session_header: str = "X-Session-Id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexPolicy:
     """Options for the indices that match one of `indices`, patterns with `*` and `?`."""
 
     indices: tuple[str, ...]
+    #: what metrics and observations call it, and what the arms of its users are drawn with. "" = its place among the
+    #: policies, since patterns are nobody's business, and for the arms its patterns, since places change
+    name: str = ""
     #: option names of RerankOptions and their values
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -34,6 +45,9 @@ class Policy:
 
     defaults: RerankOptions = field(default_factory=RerankOptions)
     policies: tuple[IndexPolicy, ...] = ()
+    #: whether requests are signed anew on their way to the engine, so that a caller's AWS signature is no obstacle
+    resigns: bool = False
+    experiment: Experiment = field(default_factory=Experiment)
 
     def model_names(self) -> set[str]:
         """Return the names of models other than the main one: those that score, and those that prune."""
@@ -43,7 +57,8 @@ class Policy:
 
     def options(self, expression: str) -> RerankOptions:
         """Return the options for an index expression; "" stands for all indices."""
-        for policy in self.policies:
+        for place, policy in enumerate(self.policies):
             if policy.matches(expression or "_all"):
-                return replace(self.defaults, **policy.overrides)
+                name, drawn_with = policy.name or f"policies.{place}", policy.name or ",".join(policy.indices)
+                return replace(self.defaults, policy=name, drawn_with=drawn_with, **policy.overrides)
         return self.defaults

@@ -12,10 +12,11 @@ from typing import Final
 from cachetools import TTLCache
 
 from connectors.base import Connector, SearchRequest, SearchResponse
-from sidecar import marker, searches, templates
+from sidecar import experiment, marker, searches, templates
+from sidecar.admission import Admission
 from sidecar.plan import Plan
 from sidecar.policy import Policy
-from sidecar.requests import native
+from sidecar.requests import native, signatures
 from sidecar.requests.native import Native
 from sidecar.scorers import Scorers
 from sidecar.searches import Decision, Left, Refused, Search
@@ -28,12 +29,17 @@ BELIEVE_REFUSAL_FOR: Final = 3600.0
 class Reader:
     """Reads the requests of one connector."""
 
-    def __init__(self, engine: Connector, policy: Policy, scorers: Scorers) -> None:
+    def __init__(self, engine: Connector, policy: Policy, scorers: Scorers, admission: Admission) -> None:
         """Decide by `policy`; exchanges will ask `engine`."""
         self._engine = engine
         self._policy = policy
         self._scorers = scorers
+        self._admission = admission
         self._refused: TTLCache[str, None] = TTLCache(1000, BELIEVE_REFUSAL_FOR)
+
+    def use(self, policy: Policy) -> None:
+        """Decide by another policy from the next request on."""
+        self._policy = policy
 
     def read(self, operation: Operation, request: SearchRequest) -> Search:
         """Return the searches of a request with their decisions."""
@@ -48,6 +54,9 @@ class Reader:
         Raises:
             EngineError: the engine does not answer.
         """
+        request = searches.as_signed(request, self._policy)
+        if signatures.covers_body(request.headers, request.params):  # the engine would refuse to render it
+            return searches.all_left(operation, request, SkipReason.SIGNED)
         rendered = await templates.render(self._engine, operation, request)
         if rendered is None:
             return searches.all_left(operation, request, SkipReason.TEMPLATE)
@@ -68,12 +77,12 @@ class Reader:
     def _scorable(self, decision: Decision) -> Decision:
         if not isinstance(decision, Plan) or decision.is_beyond_window:
             return decision
-        failure = self._scorers.failure(decision.options)
+        failure = self._scorers.failure(decision.options) or self._admission.failure()
         if failure is None:
             return decision
         if decision.options.on_failure == "error":
             return Refused(call=decision.call, error=failure)
-        return Left(call=decision.call, marker=marker.degraded(failure))
+        return Left(call=decision.call, marker=experiment.marked(marker.degraded(failure), decision.arm))
 
 
 def _as_template(search: Search, template: SearchRequest) -> Search:

@@ -16,12 +16,14 @@ from connectors.errors import AnswerTooLarge, EngineError
 from sidecar import error_answers, marker, templates
 from sidecar.clock import Clock
 from sidecar.marker import Marker
+from sidecar.observing import Observer
 from sidecar.reading import Reader
 from sidecar.reports import Reports
 from sidecar.requests import routes, streams
 from sidecar.requests.controls import strip_headers
 from sidecar.requests.routes import Route
 from sidecar.searches import Search
+from sidecar.seldom import Seldom
 from sidecar.types import SkipReason
 
 logger = logging.getLogger(__name__)
@@ -31,13 +33,20 @@ class Relaying:
     """Takes requests of any kind for one connector."""
 
     def __init__(
-        self, engine: Connector, reader: Reader, reports: Reports, answer: Callable[[Search], Awaitable[SearchResponse]]
+        self,
+        engine: Connector,
+        reader: Reader,
+        reports: Reports,
+        observer: Observer,
+        answer: Callable[[Search], Awaitable[SearchResponse]],
     ) -> None:
-        """Give searches to `answer`, everything else to `engine`."""
+        """Give searches to `answer`, everything else to `engine`, and what is observed to `observer`."""
         self._engine = engine
         self._reader = reader
         self._reports = reports
+        self._observer = observer
         self._answer = answer
+        self._seldom = Seldom()
 
     @asynccontextmanager
     async def relay(self, request: RelayRequest) -> AsyncIterator[RelayResponse]:
@@ -51,7 +60,8 @@ class Relaying:
             try:
                 answer = await self._searched(route, request, stack)
             except EngineError as error:  # no answer at all, which is said of a search like anything else
-                logger.warning("engine_error error=%s", error)
+                if (more := self._seldom.turn(type(error).__name__)) is not None:
+                    logger.warning("engine_error error=%s left_out=%d", error, more)
                 failed = error_answers.error_answer(*error_answers.describe(error))
                 answer = _marked(streams.as_stream(failed), marker.skipped(SkipReason.ENGINE_ERROR))
             yield answer
@@ -66,6 +76,7 @@ class Relaying:
             streamed = await stack.enter_async_context(self._engine.relay(replace(_bare(request), body=body)))
             return _marked(streamed, marker.skipped(SkipReason.TOO_LARGE))
         search = await self._read(route, request, body)
+        stack.callback(self._observer.begin, search)  # when the answer has left
         try:
             whole = await self._answer(search) if search.needs_answer else None
         except AnswerTooLarge:

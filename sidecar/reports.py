@@ -13,6 +13,7 @@ from sidecar import marker
 from sidecar.clock import Clock
 from sidecar.marker import Marker
 from sidecar.searches import Search
+from sidecar.seldom import Seldom
 from sidecar.types import Outcome, SearchRecord
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Reports:
     def __init__(self, observe: Observe) -> None:
         """Give every record to `observe`."""
         self._observe = observe
+        self._seldom = Seldom()
 
     def on(
         self,
@@ -45,17 +47,15 @@ class Reports:
         self.record(search, markers, clock)
         headers = [(marker.HEADER, marker.header_value(markers))]
         if clock.first_stage is not None:
-            timing = marker.server_timing(
-                first_stage=clock.first_stage, rerank=clock.second_stage, explain=clock.explaining or None
-            )
-            headers.append(("Server-Timing", timing))
+            headers.append(("Server-Timing", marker.server_timing(**_durations(clock, markers))))
         return answer.with_headers(*headers)
 
     def record(self, search: Search, markers: Sequence[Marker], clock: Clock) -> None:
         """Record what became of each search of a request."""
         for mark in markers:
-            if mark.outcome is Outcome.DEGRADED:
-                logger.warning("search_degraded reason=%s operation=%s", mark.reason, search.operation.value)
+            if mark.outcome is Outcome.DEGRADED and (more := self._seldom.turn(str(mark.reason))) is not None:
+                operation = search.operation.value
+                logger.warning("search_degraded reason=%s operation=%s left_out=%d", mark.reason, operation, more)
             self._observe(
                 SearchRecord(
                     operation=search.operation,
@@ -66,5 +66,22 @@ class Reports:
                     model=mark.model,
                     first_stage_seconds=clock.first_stage,
                     second_stage_seconds=clock.second_stage,
+                    queue_seconds=mark.timing.queue if mark.timing else None,
+                    model_seconds=mark.timing.model if mark.timing else None,
                 )
             )
+
+
+def _durations(clock: Clock, markers: Sequence[Marker]) -> dict[str, float | None]:
+    """Return what took how long; of an `_msearch`, whose items run side by side, the longest scoring of an item."""
+    second = clock.second_stage or 0.0
+    timings = [mark.timing for mark in markers if mark.timing is not None]
+    longest = max(timings, key=lambda timing: timing.queue + timing.model, default=None)
+    return {
+        "first_stage": clock.first_stage,
+        "rerank": second,
+        "queue": longest.queue if longest else None,
+        "model": longest.model if longest else None,
+        "explain": clock.explaining or None,
+        "total": (clock.first_stage or 0.0) + second + clock.explaining,
+    }

@@ -25,6 +25,7 @@ from connectors.json_bytes import (
     splice,
 )
 from sidecar.answer import Answer, HitText
+from sidecar.marker import Marker
 from sidecar.plan import Plan
 from sidecar.scoring import alignments
 from sidecar.scoring.alignments import Alignment
@@ -60,6 +61,17 @@ class Placed:
     def model_score(self) -> float | None:
         """The model's raw score, None where it did not score the hit."""
         return self.scored.model_score if self.scored else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """The whole ranking of one search, before a page is cut from it, and its marker."""
+
+    mark: Marker
+    #: best first; None where nothing was scored
+    kept: Sequence[Placed] | None = None
+    #: whether hits were dropped for their scores
+    is_cut: bool = False
 
 
 def window_score(unit: float) -> float:

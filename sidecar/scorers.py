@@ -36,6 +36,10 @@ class Scorers:
         self._others = dict(others or {})
         self._cache = cache
         self._tenant_headers = tuple(name.lower() for name in tenant_headers)
+        self.check(policy)
+
+    def check(self, policy: Policy) -> None:
+        """Raise ValueError when a policy names a model that is not here."""
         unknown = policy.model_names() - set(self._others)
         if unknown:
             raise ValueError(f"policies name models without a scorer: {sorted(unknown)}; give them as `models`")

@@ -13,17 +13,18 @@ from operator import attrgetter
 from typing import Final, assert_never
 
 from connectors.base import Connector, SearchRequest
-from sidecar import marker
+from sidecar import experiment, marker
 from sidecar.errors import BadRerankRequest, RerankUnavailable
 from sidecar.first_stage import Exchange, ManySearches, OneSearch
 from sidecar.marker import Marker
 from sidecar.plan import Plan, Skip, plan
 from sidecar.policy import Policy
-from sidecar.requests import multi_search, search_call
+from sidecar.requests import multi_search, search_call, signatures
 from sidecar.requests.controls import strip_headers
+from sidecar.requests.multi_search import TooMany
 from sidecar.requests.native import Native
 from sidecar.requests.search_call import NotJson, SearchCall
-from sidecar.types import Operation, SkipReason
+from sidecar.types import Arm, Operation, SkipReason
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class Left:
     marker: Marker
     #: the engine's own reranker that the search asks for
     native: Native | None = None
+    #: what would have been done, where that is to be found out afterwards
+    observed: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,12 @@ class Search:
         """The searches to send along as they are."""
         return {index: decision.call for index, decision in self.decisions.items() if not isinstance(decision, Plan)}
 
+    @property
+    def observed(self) -> dict[int, Plan]:
+        """The searches that are left alone for now, and what would have been done with them."""
+        left = {index: decision for index, decision in self.decisions.items() if isinstance(decision, Left)}
+        return {index: decision.observed for index, decision in left.items() if decision.observed is not None}
+
     def left_for(self, reason: SkipReason) -> Search:
         """Return this request with every search left alone, those to be reranked for `reason`."""
         return replace(
@@ -107,14 +116,21 @@ class Search:
             decisions={
                 index: decision
                 if isinstance(decision, Left)
-                else Left(call=decision.call, marker=marker.skipped(reason))
+                else Left(call=decision.call, marker=experiment.marked(marker.skipped(reason), _arm(decision)))
                 for index, decision in self.decisions.items()
             },
         )
 
     def markers(self, found: Mapping[int, Marker]) -> list[Marker]:
         """Return one marker per search, in order: `found` where there is one, else its decision's."""
-        return [found.get(index) or _marker(decision) for index, decision in sorted(self.decisions.items())]
+        return [
+            experiment.marked(found.get(index) or _marker(decision), _arm(decision))
+            for index, decision in sorted(self.decisions.items())
+        ]
+
+
+def _arm(decision: Decision) -> Arm | None:
+    return decision.arm if isinstance(decision, Plan) else None
 
 
 def _marker(decision: Decision) -> Marker:
@@ -145,17 +161,25 @@ def read(
     is_ours: IsOurs = _NAMES_US,
 ) -> Search:
     """Return the request's searches with their decisions; `engine` is whom their exchange will ask."""
+    request = as_signed(request, policy)
     try:
         if operation is Operation.SEARCH:
             return _read_search(request, policy, engine, is_ours)
         return _read_msearch(request, policy, engine, is_ours)
     except NotJson:
         return all_left(operation, _without_settings(operation, request), SkipReason.NOT_JSON)
+    except TooMany:
+        return all_left(operation, request, SkipReason.TOO_LARGE)
     except ValueError:
         return all_left(operation, request, SkipReason.UNPARSABLE)
     except Exception:  # a mistake of ours is no reason not to search
         logger.exception("search_not_read request=%s", request)
         return all_left(operation, request, SkipReason.UNPARSABLE)
+
+
+def as_signed(request: SearchRequest, policy: Policy) -> SearchRequest:
+    """Return a request without the caller's AWS signature, where the engine gets one of ours."""
+    return replace(request, headers=signatures.without_aws(request.headers)) if policy.resigns else request
 
 
 def all_left(operation: Operation, request: SearchRequest, reason: SkipReason) -> Search:
@@ -176,6 +200,8 @@ def without_our_headers(request: SearchRequest) -> SearchRequest:
 
 def _without_settings(operation: Operation, request: SearchRequest) -> SearchRequest:
     """Return a request whose answer is wanted in another format without `ext.rerank`, where its body can be read."""
+    if signatures.covers_body(request.headers, request.params):
+        return request
     try:
         if operation is Operation.SEARCH:
             call = search_call.parse(request, for_any_answer=True)
@@ -231,4 +257,14 @@ def decide(call: SearchCall, policy: Policy, is_ours: IsOurs = _NAMES_US) -> Dec
         return Refused(call=bare, error=error)
     if isinstance(decision, Skip):
         return Left(call=decision.call, marker=marker.skipped(decision.reason), native=decision.native)
-    return decision
+    return _tried(decision, policy)
+
+
+def _tried(plan: Plan, policy: Policy) -> Plan | Left:
+    """Return what becomes of a search that can be reranked where that is tried, on a share of the users or on none."""
+    if plan.options.mode == "observe":
+        return Left(call=plan.call, marker=marker.observed(), observed=plan)
+    arm = experiment.arm(plan, policy.experiment)
+    if arm is Arm.CONTROL:
+        return Left(call=plan.call, marker=experiment.control())
+    return replace(plan, arm=arm)

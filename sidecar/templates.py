@@ -17,6 +17,9 @@ from connectors.json_bytes import find_member
 from sidecar.requests.filter_path import FilterPath
 from sidecar.types import Operation
 
+MAX_TEMPLATES: Final = 100
+"""Templates of one request that are rendered: each costs the engine a request."""
+
 _SUFFIX: Final = "/template"
 _OF_THE_SOURCE: Final = frozenset(
     [
@@ -107,6 +110,8 @@ def as_template_answer(operation: Operation, request: SearchRequest, answer: Sea
 
 
 async def _rendered_lines(engine: Connector, request: SearchRequest, content: str) -> str:
+    if content.count("\n") > 2 * MAX_TEMPLATES:
+        raise ValueError(f"more than {MAX_TEMPLATES} templates")
     lines = content.removesuffix("\n").split("\n")
     if not content.endswith("\n") or len(lines) % 2:
         raise ValueError("header and template lines come in pairs, each with its line end")

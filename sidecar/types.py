@@ -14,12 +14,14 @@ from sidecar.scoring.base import FusionName
 OnFailure = Literal["first_stage", "error"]
 TextFrom = Literal["fields", "highlight", "inner_hits"]
 Fetch = Literal["auto", "once", "twice"]
+Mode = Literal["apply", "observe"]
 
 
 class SkipReason(StrEnum):
     """Why a search was not reranked. The values are the words after `reason=` in the marker."""
 
     OFF = "off"  #: switched off by configuration, policy or the caller
+    CONTROL = "control"  #: its user is in the control arm of an experiment
     NOT_JSON = "not_json"  #: the request or the answer is not JSON (YAML, CBOR, SMILE, unknown encoding)
     UNPARSABLE = "unparsable"  #: the body could not be read; the engine will judge it
     NO_FREE_TEXT = "no_free_text"  #: no words that a user typed: match_all, filters, ids, prefixes
@@ -52,6 +54,15 @@ class RerankOptions:
 
     #: rerank what can be reranked
     enabled: bool = True
+    #: "apply": callers get the reranked page; "observe": they get the engine's, and what would have been is recorded
+    mode: Mode = "apply"
+    #: share of users, 0 to 100, whose searches are reranked; the others are the control arm
+    percent: float = 100.0
+    #: share of searches, 0 to 100, that are looked at where the mode is "observe"
+    observe_percent: float = 100.0
+    #: name of the policy that these options come from, and what the arms of its users are drawn with
+    policy: str = "default"
+    drawn_with: str = "default"
     #: rerank the doubtful cases, too (`X-Rerank: on` or `ext.rerank`): custom rankings, product origins
     insist: bool = False
     #: candidates fetched and scored at most
@@ -148,6 +159,14 @@ class Outcome(StrEnum):
     PARTIAL = "partial"  #: the deadline cut the window; a prefix of it was scored
     SKIPPED = "skipped"  #: not tried
     DEGRADED = "degraded"  #: tried without any score: first-stage order
+    OBSERVED = "observed"  #: the engine's own answer; what would have become of it is found out afterwards
+
+
+class Arm(StrEnum):
+    """The side of an experiment that a search is on."""
+
+    CONTROL = "control"  #: the engine's own answer
+    RERANK = "rerank"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,3 +184,47 @@ class SearchRecord:
     model: str | None = None
     first_stage_seconds: float | None = None
     second_stage_seconds: float | None = None
+    #: parts of the second stage, as the scorer tells them
+    queue_seconds: float | None = None
+    model_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What would have become of a search whose caller got the engine's own answer.
+
+    Durations in seconds, None where a step did not run; figures of the two rankings are None where there is but one.
+    """
+
+    policy: str
+    operation: Operation
+    #: None where too many were in hand, so that nobody looked
+    outcome: Outcome | None
+    reason: str | None = None
+    candidates: int = 0
+    window: int = 0
+    model: str | None = None
+    first_stage_seconds: float | None = None
+    second_stage_seconds: float | None = None
+    #: parts of the second stage, as the scorer tells them; it waits for all searches that are not only observed
+    queue_seconds: float | None = None
+    model_seconds: float | None = None
+    #: hits that were ranked
+    hits: int = 0
+    #: ranks that the first ten hits of the new ranking have in the engine's
+    top: tuple[int, ...] = ()
+    #: agreement of the two rankings, 0 to 1
+    jaccard: float | None = None
+    rbo: float | None = None
+    #: how far those ten have moved, in ranks, on average
+    moved: float | None = None
+    #: the search, and the words that were scored against
+    index: str = ""
+    params: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    query: str = ""
+
+    @property
+    def has_other_top(self) -> bool:
+        """Whether another hit would have come first."""
+        return bool(self.top) and self.top[0] != 1

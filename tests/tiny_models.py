@@ -297,10 +297,17 @@ def _save(folder: Path, kind: Any, config: Any) -> Path:
 
 def _make_sentence_transformer(folder: Path, pooling: str, prompts: dict[str, str] | None) -> Path:
     kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
-    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
+    modules = [
+        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for n, (path, kind) in enumerate(kinds)
+    ]
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "1_Pooling").mkdir(exist_ok=True)
-    pools = {"pooling_mode_mean_tokens": pooling == "mean", "pooling_mode_cls_token": pooling == "cls"}
+    pools = {
+        "word_embedding_dimension": 48,
+        "pooling_mode_mean_tokens": pooling == "mean",
+        "pooling_mode_cls_token": pooling == "cls",
+    }
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(pools))
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": MAX_LENGTH // 2}))
     if prompts:

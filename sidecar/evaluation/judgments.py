@@ -1,15 +1,19 @@
-"""Judgments from files: TREC qrels, BEIR's tab-separated ones, Quepid's CSV.
+"""Judgments from files: TREC qrels, BEIR's tab-separated ones, Quepid's CSV, and what was clicked.
 
 Law: the format is told by the file's name and first line, and a line that does not fit it is refused with its number.
 Grades are whole numbers; 1 and more is relevant, 0 and less judged and not relevant.
 
+A click pair says that a document was clicked and, beside it, which one was passed over. A document is relevant (1) to
+a query under which it was clicked at least as often as it was passed over, else judged and not relevant (0).
+
 *Source:* `query 0 document grade` as trec_eval reads it; BEIR's `query-id corpus-id score`; Quepid's export and import
-of ratings, `query,docid,rating`, whose queries are texts.
+of ratings, `query,docid,rating`, whose queries are texts. Click pairs: Joachims 2002 (doi:10.1145/775047.775067).
 """
 
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +41,8 @@ def read(path: Path) -> Judgments:
         ConfigError: it cannot be read, or a line is no judgment.
     """
     if path.suffix == ".csv":
-        return Judgments(qrels=_collect(_quepid(path), path), is_by_text=True)
+        rows = _clicks(path) if "clicked" in _heading(path) else _quepid(path)
+        return Judgments(qrels=_collect(rows, path), is_by_text=True)
     return Judgments(qrels=_collect(_columns(path), path))
 
 
@@ -73,6 +78,29 @@ def _quepid(path: Path) -> Iterator[_Row]:
         if None not in places:
             return
     raise ConfigError(f"{path}, line {rows.line_num}: expected the columns query, docid and rating")
+
+
+def _heading(path: Path) -> list[str]:
+    first = next((line for _, line in lines(path)), "")
+    return [name.strip().lower().lstrip("\ufeff") for name in next(csv.reader([first]), [])]
+
+
+def _clicks(path: Path) -> Iterator[_Row]:
+    rows = csv.reader(f"{line}\n" for _, line in lines(path))
+    heading = _heading(path)
+    if "query" not in heading:
+        raise ConfigError(f"{path}, line 1: expected the columns query, clicked and passed_over")
+    balance: Counter[tuple[str, str]] = Counter()
+    next(rows)
+    for row in rows:
+        cells = dict(zip(heading, (cell.strip() for cell in row), strict=False))
+        if not cells.get("query") or not cells.get("clicked"):
+            raise ConfigError(f"{path}, line {rows.line_num}: a click needs a query and the document that was clicked")
+        balance[cells["query"], cells["clicked"]] += 1
+        if passed_over := cells.get("passed_over"):
+            balance[cells["query"], passed_over] -= 1
+    for (query, document), clicks in balance.items():
+        yield 0, query, document, str(int(clicks >= 0))
 
 
 def _collect(rows: Iterable[_Row], path: Path) -> Qrels:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -46,14 +46,28 @@ async def run(options: Options, request: EvaluationRequest, announce: Announce) 
         SidecarError: a model cannot be had, or a search has no result.
         EngineError: the engine gives no answer.
     """
+    show_and_save(request, await evaluated(options, request, announce), announce)
+
+
+async def evaluated(options: Options, request: EvaluationRequest, announce: Announce) -> Results:
+    """Return what there is to print and to write. Raises as `run`."""
     dataset = datasets.load(request.dataset, request.qrels, relevant_from=request.relevant_from)
     measured = {} if dataset.qrels is None else measures.parse(request.measures, relevant_from=request.relevant_from)
-    options = _with_engine(options)
-    async with AsyncExitStack() as stack:
-        opened = open_source(options, request, dataset.limited(request.limit))
-        source = await stack.enter_async_context(opened)
+    options = with_engine(options)
+    async with open_source(options, request, dataset.limited(request.limit)) as source:
         announce(f"first stage: {source}")
-        base = _base(options, request, source)
+        return await measure(options, request, source, measured, announce)
+
+
+async def measure(
+    options: Options, request: EvaluationRequest, source: Source, measured: Mapping[str, Any], announce: Announce
+) -> Results:
+    """Return what all systems of a request do with the queries of a source, by the measures in `measured`.
+
+    Raises as `run`.
+    """
+    async with AsyncExitStack() as stack:
+        base = settings_of(options, request, source)
         scorers = [await stack.enter_async_context(_loaded(each)) for each in _each_model(options, request, base)]
         for scorer in scorers:
             announce(f"model: {wiring.model_line(scorer.describe())}")
@@ -66,7 +80,15 @@ async def run(options: Options, request: EvaluationRequest, announce: Announce) 
             answers = await search_all(
                 asked, systems, source.dataset.queries, source.question, source.fields, lambda: advance(1)
             )
-        results = gather(source, systems, answers, measured, request.relevant_from)
+        return gather(source, systems, answers, measured, request.relevant_from)
+
+
+def show_and_save(request: EvaluationRequest, results: Results, announce: Announce) -> None:
+    """Print the tables, and write the files that were asked for.
+
+    Raises:
+        ConfigError: a file cannot be written; the tables were printed.
+    """
     written: list[Path] = []
     try:
         written.extend(_save(request, results))
@@ -76,7 +98,7 @@ async def run(options: Options, request: EvaluationRequest, announce: Announce) 
             announce(f"wrote {path}")
 
 
-def _with_engine(options: Options) -> Options:
+def with_engine(options: Options) -> Options:
     """Return the options with the embedded engine where nobody named one."""
     engine = options.settings.engine
     if "url" in engine.model_fields_set:
@@ -88,7 +110,7 @@ def _changed(options: Options, **sections: Any) -> Options:
     return replace(options, settings=options.settings.model_copy(update=sections))
 
 
-def _base(options: Options, request: EvaluationRequest, source: Source) -> RerankOptions:
+def settings_of(options: Options, request: EvaluationRequest, source: Source) -> RerankOptions:
     """Return the settings that hold for the index. Raises ConfigError when they leave a question open."""
     base = options.settings.policy().options(source.question.index)
     if request.keeps and not (request.pruner or base.prune_model):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final
 
-from sidecar.evaluation import measures, overlap
+from sidecar import overlap
+from sidecar.evaluation import measures
 from sidecar.evaluation.comparison import Comparison, compare
 from sidecar.evaluation.measures import PerQuery
 from sidecar.evaluation.searching import SHOWN, Answers, RankedHit, Rankings, System

@@ -99,6 +99,8 @@ class System:
         self.options = replace(
             options,
             enabled=True,
+            mode="apply",
+            percent=100.0,
             insist=True,
             explain=True,
             model=None,

@@ -7,7 +7,6 @@ Law: nothing heavy is imported before a command needs it, so that `--help` is in
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +45,7 @@ AllowTestOption = Annotated[
 ]
 ListenOption = Annotated[str | None, typer.Option("--listen", help="host:port, or unix:/path.")]
 LogOption = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")]
+LogFormatOption = Annotated[str | None, typer.Option("--log-format", help="text, or json: an object per line.")]
 
 
 @contextmanager
@@ -66,12 +66,11 @@ def _exit_codes() -> Iterator[None]:
 
 def _settings(config: Path | None, **flags: Any) -> Settings:
     """Return the settings of file, environment and flags (section__key=value), and start logging."""
+    from sidecar.program import logs
     from sidecar.program.config import load
 
     settings = load(config, {name.replace("__", "."): value for name, value in flags.items()})
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    logs.begin(settings.log_level, settings.log_format)
     return settings
 
 
@@ -85,6 +84,11 @@ def _announce(line: str) -> None:
     print(line, flush=True)
 
 
+def _announcer(settings: Settings) -> Callable[[str], None]:
+    """Return what tells people what runs where: where the log is for programs, that is an event like any other."""
+    return logging.getLogger("sidecar").info if settings.log_format == "json" else _announce
+
+
 @app.command()
 def serve(
     engine: EngineOption = None,
@@ -95,28 +99,43 @@ def serve(
     admin_listen: Annotated[str | None, typer.Option("--admin-listen", help="Where probes and metrics are.")] = None,
     allow_test_scorers: AllowTestOption = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print all settings and end.")] = False,
+    workers: Annotated[int | None, typer.Option("--workers", help="Front processes that share the scorer.")] = None,
     log_level: LogOption = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Serve the engine's API with reranked searches."""
     with _exit_codes():
-        settings = _settings(
-            config,
-            engine__url=engine,
-            listen=listen,
-            model__name=model,
-            scorer__url=scorer,
-            admin__listen=admin_listen,
-            log_level=log_level,
-        )
+        flags = {
+            "engine.url": engine,
+            "listen": listen,
+            "model.name": model,
+            "scorer.url": scorer,
+            "admin.listen": admin_listen,
+            "workers": workers,
+            "log_level": log_level,
+            "log_format": log_format,
+        }
+        settings = _settings(config, **flags)
         if print_config:
             import json
 
             print(json.dumps(settings.printable(), indent=2))
             return
         from sidecar.program import wiring
+        from sidecar.program.config import load
 
-        options = wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
-        _run(wiring.serve(options))
+        options = wiring.Options(
+            settings=settings,
+            allow_test_scorers=allow_test_scorers,
+            announce=_announcer(settings),
+            read=lambda: load(config, flags),
+        )
+        if settings.workers == 1:
+            _run(wiring.serve(options))
+        else:
+            from sidecar.program import workers as fronts_and_scorers
+
+            _run(fronts_and_scorers.serve(options))
 
 
 @app.command()
@@ -132,6 +151,7 @@ def score(
     ] = None,
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
     log_level: LogOption = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Serve the scorer and the rerank API alone, without an engine."""
     with _exit_codes():
@@ -143,11 +163,21 @@ def score(
             model__max_length=max_length,
             model__token_cache_bytes=token_cache_bytes,
             log_level=log_level,
+            log_format=log_format,
         )
         from sidecar.program import wiring
 
-        options = wiring.Options(settings=settings, announce=_announce)
+        options = wiring.Options(settings=settings, announce=_announcer(settings))
         _run(wiring.score(options, listen, is_child=exit_with_parent))
+
+
+@app.command(hidden=True)
+def front() -> None:
+    """Run a front process; `serve --workers` starts it."""
+    with _exit_codes():
+        from sidecar.program import fronts
+
+        _run(fronts.serve(fronts.read_order(), _announce))
 
 
 @app.command()
@@ -321,6 +351,116 @@ def evaluate(
         )
         options = wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
         _run(program.run(options, request, _announce))
+
+
+@app.command()
+def finetune(
+    qrels: Annotated[
+        Path, typer.Option("--qrels", help="Judgments to train on: TREC, BEIR's .tsv, Quepid's .csv, or click pairs.")
+    ],
+    output: Annotated[Path, typer.Option("--output", help="New folder for the tuned model.")],
+    model: Annotated[str | None, typer.Option("--model", help="What is tuned: hub id, folder, or `offline`.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Folder with corpus.jsonl and queries.jsonl, as `evaluate` has it.")
+    ] = None,
+    engine: EngineOption = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="TREC run as the first stage, in place of an engine.")
+    ] = None,
+    test_qrels: Annotated[
+        Path | None,
+        typer.Option("--test-qrels", help="Judgments for the report (default: those of the queries held out)."),
+    ] = None,
+    test_run: Annotated[
+        Path | None, typer.Option("--test-run", help="TREC run of the queries of --test-qrels.")
+    ] = None,
+    method: Annotated[Literal["lora", "full"], typer.Option("--method", help="Adapters, or all weights.")] = "lora",
+    index: Annotated[str | None, typer.Option("--index", help="Index that is searched.")] = None,
+    index_corpus: Annotated[
+        bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
+    ] = False,
+    analyzer: Annotated[str, typer.Option("--analyzer", help="Analyzer of an index that is made.")] = "english",
+    fields: Annotated[str | None, typer.Option("--fields", help="Fields to search and score: title,text.")] = None,
+    body: Annotated[
+        str | None, typer.Option("--body", help="Search body in which %SearchText% stands for the query.")
+    ] = None,
+    window: Annotated[
+        int,
+        typer.Option("--window", min=2, max=1000, help="Hits among which negatives are, and that the report reranks."),
+    ] = 100,
+    held_out: Annotated[
+        int | None, typer.Option("--held-out", min=1, help="Queries held out (default: a tenth, at most 100).")
+    ] = None,
+    held_out_window: Annotated[
+        int, typer.Option("--held-out-window", min=2, max=1000, help="Their candidates that are reranked.")
+    ] = 30,
+    per_query: Annotated[int, typer.Option("--per-query", min=1, help="Relevant texts of a query to train on.")] = 4,
+    negatives: Annotated[int, typer.Option("--negatives", min=1, help="Other texts beside each of them.")] = 3,
+    epochs: Annotated[float, typer.Option("--epochs", min=0.01, help="Rounds over all examples.")] = 1.0,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Examples of a step.")] = 16,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="The highest (default: 5e-4 with lora, 5e-5 with full).")
+    ] = None,
+    max_length: Annotated[
+        int, typer.Option("--max-length", min=8, help="Tokens of a text in training; served are as many as before.")
+    ] = 128,
+    evaluations: Annotated[int, typer.Option("--evaluations", min=1, help="Evaluations and checkpoints.")] = 6,
+    patience: Annotated[
+        int, typer.Option("--patience", min=1, help="Evaluations without a gain that end the training.")
+    ] = 2,
+    relevant_from: Annotated[int, typer.Option("--relevant-from", min=1, help="Lowest grade that is relevant.")] = 1,
+    limit: Annotated[int | None, typer.Option("--limit", min=2, help="Judged queries at most.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same judgments: same model.")] = 42,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report's figures as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML page.")] = None,
+    config: ConfigOption = None,
+    log_level: LogOption = "warning",
+) -> None:
+    """Adapt a model to judgments or clicks, and measure it before and after (docs/finetuning.md)."""
+    with _exit_codes():
+        from sidecar.errors import ConfigError
+
+        if run is not None and engine is not None:
+            raise ConfigError("--run and --engine: give one of them")
+        settings = _settings(config, engine__url=engine, log_level=log_level)
+        from sidecar.finetuning import program
+        from sidecar.finetuning.request import FinetuneRequest
+        from sidecar.program import wiring
+
+        request = FinetuneRequest(
+            dataset=dataset,
+            qrels=qrels,
+            test_qrels=test_qrels,
+            run=run,
+            test_run=test_run,
+            model=model or settings.model.name,
+            output=output,
+            method=method,
+            index=index,
+            index_corpus=index_corpus,
+            analyzer=analyzer,
+            fields=tuple(name.strip() for name in fields.split(",")) if fields else (),
+            body=body,
+            relevant_from=relevant_from,
+            window=window,
+            held_out_window=held_out_window,
+            held_out=held_out,
+            per_query=per_query,
+            negatives=negatives,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            max_length=max_length,
+            evaluations=evaluations,
+            patience=patience,
+            seed=seed,
+            limit=limit,
+            resume=resume,
+            json=json_file,
+            html=html_file,
+        )
+        program.run(wiring.Options(settings=settings, announce=_announce), request, _announce)
 
 
 @app.command("print-config")

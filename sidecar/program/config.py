@@ -8,10 +8,11 @@ Precedence: flag, environment (`RERANK_SIDECAR_SECTION__KEY`), file, default.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -24,17 +25,21 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from connectors.relay import EngineOptions
+from connectors.relay import EngineOptions, Signer
+from sidecar.admission import DEFAULT_MOST, MOST_OBSERVED
 from sidecar.errors import ConfigError
-from sidecar.policy import IndexPolicy, Policy
+from sidecar.policy import Experiment, IndexPolicy, Policy
 from sidecar.requests.controls import MAX_WINDOW
 from sidecar.scoring.token_cache import DEFAULT_CAPACITY_BYTES
-from sidecar.types import RerankOptions
+from sidecar.types import Mode, RerankOptions
 
 PREFIX: Final = "RERANK_SIDECAR_"
 _DELIMITER: Final = "__"
 _SECRETS: Final = frozenset({"password", "api_key", "key", "url"})
 """Keys whose values are not shown: a URL may hold a password."""
+
+LIVE: Final = ("rerank", "policies", "experiment")
+"""Sections that can change while the program runs."""
 
 _USERINFO: Final = re.compile(r"//.*@")
 DEFAULT_MODEL: Final = "cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -57,12 +62,18 @@ class EngineSection(Section):
     verify_certs: bool = True
     client_cert: str | None = None
     client_key: str | None = None
+    aws_region: str | None = Field(default=None, min_length=1)
+    aws_service: Literal["es", "aoss"] = "es"
     read_timeout: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
         if self.api_key is not None and self.username is not None:
             raise ValueError("api_key and username exclude each other: give one of them")
+        if self.aws_region is not None and (self.api_key is not None or self.username is not None):
+            raise ValueError(
+                "aws_region signs requests, which leaves no room for api_key or username: give one of them"
+            )
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password belong together: give both or neither")
         return self
@@ -79,7 +90,7 @@ class EngineSection(Section):
         return [_USERINFO.sub("//", url) for url in self.urls]
 
     def options(self) -> EngineOptions:
-        """Return what a connector takes."""
+        """Return what a connector takes. Raises ConfigError when requests are to be signed and botocore is missing."""
         pair = (self.username, self.password.get_secret_value()) if self.username and self.password else None
         return EngineOptions(
             api_key=self.api_key.get_secret_value() if self.api_key else None,
@@ -88,14 +99,40 @@ class EngineSection(Section):
             verify_certs=self.verify_certs,
             client_cert=self.client_cert,
             client_key=self.client_key,
+            signer=self._signer(),
             read_timeout=self.read_timeout,
         )
 
+    def _signer(self) -> Signer | None:
+        if self.aws_region is None:
+            return None
+        from connectors.aws import AwsSigner
+
+        try:
+            return AwsSigner(self.aws_region, self.aws_service)
+        except ImportError as error:
+            raise ConfigError('engine.aws_region: signing needs botocore: pip install "rerank-sidecar[aws]"') from error
+
+
+class TlsSection(Section):
+    """[tls]: the certificate of the main listener, and whose certificates callers must show."""
+
+    cert: str | None = None
+    key: str | None = None
+    client_ca: str | None = None
+
+    @model_validator(mode="after")
+    def _has_certificate(self) -> Self:
+        if self.cert is None and (self.key is not None or self.client_ca is not None):
+            raise ValueError("key and client_ca belong to a certificate: give cert, too")
+        return self
+
 
 class AdminSection(Section):
-    """[admin]: the second listener, for probes and metrics."""
+    """[admin]: the second listener, for probes, metrics and policies."""
 
     listen: str | None = "127.0.0.1:9282"
+    key: SecretStr | None = Field(default=None, min_length=1)
 
 
 class ModelSection(Section):
@@ -114,6 +151,10 @@ class ScorerSection(Section):
     url: str | None = None
     api_key: SecretStr | None = Field(default=None, min_length=1)
     model: str | None = None
+    ca_certs: str | None = None
+    verify_certs: bool = True
+    client_cert: str | None = None
+    client_key: str | None = None
 
 
 class ApiSection(Section):
@@ -132,6 +173,12 @@ class ApiSection(Section):
         return self.deadline_ms / 1000 or None
 
 
+class TracingSection(Section):
+    """[tracing]: spans for OpenTelemetry; where they go is said by its own variables, `OTEL_…`."""
+
+    enabled: bool = False
+
+
 class PlaygroundSection(Section):
     """[playground]: the page under /_rerank/."""
 
@@ -145,10 +192,28 @@ class ScoreCacheSection(Section):
     tenant_headers: tuple[str, ...] = ()
 
 
+class ObserveSection(Section):
+    """[observe]: what is done with searches that are only observed."""
+
+    log: Path | None = None
+    queries: bool = False
+    max_searches: int = Field(default=MOST_OBSERVED, ge=1)
+
+
+class ExperimentSection(Section):
+    """[experiment]: how users are told apart, where a policy reranks for a share of them."""
+
+    user_header: str = Field(default=Experiment().user_header, min_length=1)
+    session_header: str = Field(default=Experiment().session_header, min_length=1)
+
+
 class RerankSection(Section):
     """[rerank]: the reranking settings, which policies and callers may change."""
 
     enabled: bool = True
+    mode: Mode = "apply"
+    percent: float = Field(default=100, ge=0, le=100)
+    observe_percent: float = Field(default=100, ge=0, le=100)
     window: int = Field(default=100, ge=1, le=MAX_WINDOW)
     fetch: Literal["auto", "once", "twice"] = "auto"
     token_budget: int | None = Field(default=None, ge=0)
@@ -187,13 +252,15 @@ class RerankSection(Section):
 class PolicySection(RerankSection):
     """[[policies]]: settings for indices by pattern."""
 
+    name: str | None = Field(default=None, min_length=1)
     indices: tuple[str, ...] = Field(min_length=1)
     model: str | None = None
 
     def overrides(self) -> dict[str, Any]:
-        """Return the settings that were given, without the patterns."""
+        """Return the settings that were given, without the name and the patterns."""
         given = super().overrides()
         del given["indices"]
+        given.pop("name", None)
         return given
 
 
@@ -218,16 +285,24 @@ class Settings(BaseSettings):
     )
 
     listen: str = "127.0.0.1:9280"
+    workers: int = Field(default=1, ge=1, le=64)
+    max_searches: int = Field(default=DEFAULT_MOST, ge=1)
     drain_seconds: float = Field(default=2.0, ge=0)
     readiness: Literal["lenient", "strict"] = "lenient"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    slow_rerank_ms: float = Field(default=0, ge=0)
     engine: EngineSection = EngineSection()
+    tls: TlsSection = TlsSection()
     admin: AdminSection = AdminSection()
     model: ModelSection = ModelSection()
     scorer: ScorerSection = ScorerSection()
     api: ApiSection = ApiSection()
+    tracing: TracingSection = TracingSection()
     playground: PlaygroundSection = PlaygroundSection()
     score_cache: ScoreCacheSection = ScoreCacheSection()
+    observe: ObserveSection = ObserveSection()
+    experiment: ExperimentSection = ExperimentSection()
     rerank: RerankSection = RerankSection()
     policies: tuple[PolicySection, ...] = ()
 
@@ -249,8 +324,11 @@ class Settings(BaseSettings):
         return Policy(
             defaults=RerankOptions(**self.rerank.overrides()),
             policies=tuple(
-                IndexPolicy(indices=section.indices, overrides=section.overrides()) for section in self.policies
+                IndexPolicy(indices=section.indices, name=section.name or "", overrides=section.overrides())
+                for section in self.policies
             ),
+            experiment=Experiment(**self.experiment.model_dump()),
+            resigns=self.engine.aws_region is not None,
         )
 
     def model_names(self) -> list[str]:
@@ -265,11 +343,51 @@ class Settings(BaseSettings):
         """Whether any policy wants scores remembered."""
         return any(section.score_cache for section in (self.rerank, *self.policies))
 
+    def dumped(self) -> dict[str, Any]:
+        """Return what was given as JSON values, secrets included: for `Settings(**values)` in a process of ours."""
+        return json.loads(json.dumps(self.model_dump(exclude_unset=True), default=_as_json))  # type: ignore[no-any-return]
+
+    def live(self) -> dict[str, Any]:
+        """Return what was given of the sections that can change while the program runs, as JSON values."""
+        given = self.dumped()
+        return {name: given.get(name, [] if name == "policies" else {}) for name in LIVE}
+
+    def with_live(self, sections: Mapping[str, Any]) -> Settings:
+        """Return these settings with other sections in place of those of LIVE that are given.
+
+        Raises:
+            ConfigError: another section, an unknown key, or a value that it cannot have.
+        """
+        for name in sections:
+            if name not in LIVE:
+                raise ConfigError(f"request: {name} cannot change while the program runs; {', '.join(LIVE)} can")
+        try:
+            return Settings(**{**self.dumped(), **sections})
+        except ValidationError as error:
+            raise ConfigError(_explain(error, lambda _: "request")) from error
+
     def printable(self) -> dict[str, Any]:
-        """Return all settings; secrets are hidden, also those in the engine's URL."""
-        shown = self.model_dump(mode="json")
+        """Return all settings; secrets are hidden, also those in URLs."""
+        shown: dict[str, Any] = _without_userinfo(self.model_dump(mode="json"))
         shown["engine"]["url"] = self.engine.printable_urls
         return shown
+
+
+def _as_json(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def _without_userinfo(value: Any) -> Any:
+    """Return a setting without what stands before the host of a URL."""
+    match value:
+        case str():
+            return _USERINFO.sub("//", value)
+        case dict():
+            return {key: _without_userinfo(inner) for key, inner in value.items()}
+        case list():
+            return [_without_userinfo(inner) for inner in value]
+        case _:
+            return value
 
 
 def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -284,7 +402,7 @@ def load(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Se
         environment = _Environment(Settings)()
         return Settings(**_merged(_merged(values, environment), _nested(flags or {})))
     except ValidationError as error:
-        raise ConfigError(_explain(error, file, values, flags or {})) from error
+        raise ConfigError(_explain(error, lambda place: _origin(place, file, values, flags or {}))) from error
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -328,12 +446,13 @@ def _refuse_unknown_variables(environment: Iterable[str]) -> None:
             raise ConfigError(f"environment: {name} is not known; known begin with {known}")
 
 
-def _explain(error: ValidationError, file: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> str:
+def _explain(error: ValidationError, origin: Callable[[tuple[str, ...]], str]) -> str:
+    """Return a line for each mistake; `origin` says where a key stands."""
     lines = []
     for problem in error.errors():
         place = tuple(str(part) for part in problem["loc"])
         key = ".".join(place)
-        where = _origin(place, file, values, flags)
+        where = origin(place)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{where}: {key} is not known; known here are {', '.join(_known(place))}")
         else:

@@ -7,9 +7,11 @@ does; which engine and which model stand behind it is said in the first lines.
 from __future__ import annotations
 
 import json
+import math
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from statistics import fmean
 from typing import Final
 
 from connectors.base import Connector, SearchRequest, header
@@ -39,6 +41,7 @@ It gives way to a deadline that the environment sets.
 _PORTS_TRIED: Final = 50
 _SHOWN_HITS: Final = 5
 _SHOWN_QUERIES: Final = 3
+_MEASURED_HITS: Final = 10
 _FIELDS: Final = ("title", "text")
 
 
@@ -68,6 +71,8 @@ async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: 
             for query in list(sample.queries().items())[:_SHOWN_QUERIES]:
                 await _show(engine, reranked, *query)
         announce(_to_try(bare_url, url, is_own_engine=is_own_engine))
+        if not is_own_engine:
+            announce(await _gain(engine, reranked))
         if not once:
             announce("\nStop with Ctrl-C.")
             await wiring.until_stopped()
@@ -121,10 +126,37 @@ async def _show(bare: Connector, reranked: Connector, query_id: str, text: str) 
     print_table(f"“{text}”  after\n{HEADER}: {marker}", now, relevant=relevant)
 
 
-def _request(text: str, *, explain: bool) -> SearchRequest:
+async def _gain(bare: Connector, reranked: Connector) -> str:
+    """Return in a line by how much reranking improves the first ten hits of all judged queries."""
+    before, after = [await _quality(connector) for connector in (bare, reranked)]
+    judged = f"{len(sample.queries())} judged queries"
+    return f"\nnDCG@10 of the {judged}: {before:.3f} before, {after:.3f} after ({after - before:+.3f})"
+
+
+async def _quality(connector: Connector) -> float:
+    """Return the mean nDCG@10 of the sample's queries; `evaluate --dataset sample` gives more."""
+    values = []
+    for id, text in sample.queries().items():
+        answer = (await connector.search(_request(text, explain=False, size=_MEASURED_HITS))).raise_for_status()
+        grades = sample.qrels()[id]
+        values.append(_ndcg([grades.get(str(hit.id), 0) for hit in answer.hits], list(grades.values())))
+    return fmean(values)
+
+
+def _ndcg(found: Sequence[int], judged: Sequence[int]) -> float:
+    """Return nDCG with linear gain of the grades that were found, of all that there are (Järvelin, Kekäläinen 2002)."""
+
+    def gain(grades: Sequence[int]) -> float:
+        return sum(grade / math.log2(rank + 1) for rank, grade in enumerate(grades[:_MEASURED_HITS], start=1))
+
+    ideal = gain(sorted(judged, reverse=True))
+    return gain(found) / ideal if ideal else 0.0
+
+
+def _request(text: str, *, explain: bool, size: int = _SHOWN_HITS) -> SearchRequest:
     return SearchRequest.build(
         index=sample.INDEX,
-        body={"query": _query(text), "size": _SHOWN_HITS},
+        body={"query": _query(text), "size": size},
         headers={"X-Rerank-Explain": "true"} if explain else None,
     )
 

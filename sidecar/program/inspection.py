@@ -113,6 +113,8 @@ def _reranking(options: Options, engine: Any, scorer: Scorer) -> RerankingConnec
         "explain": True,
         "insist": True,
         "enabled": True,
+        "mode": "apply",
+        "percent": 100.0,
         "model": None,
         "prune_model": None,
     }

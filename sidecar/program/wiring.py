@@ -9,7 +9,10 @@ import asyncio
 import logging
 import math
 import signal
+import socket
+import ssl
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,26 +22,33 @@ from typing import TYPE_CHECKING, Final
 
 from connectors.base import Connector
 from connectors.errors import EngineError
+from connectors.tls import client_context
 from sidecar import tasks
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
 from sidecar.metrics import Metrics
+from sidecar.observe_log import ObserveLog
+from sidecar.observing import Tell
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Example, Playground
 from sidecar.playground.page_files import PAGE_PATH
 from sidecar.program.config import Settings
 from sidecar.program.interpreter import settle
+from sidecar.program.live import LivePolicies, key_of, may_put
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import Endpoints
 from sidecar.proxy.health import Health
-from sidecar.proxy.listener import Address, drain, listening
+from sidecar.proxy.listener import Address, drain, listening, server_context
 from sidecar.reports import Observe
+from sidecar.rerank_api.api_key import ApiKey
 from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.scoring.score_cache import ScoreCache
 from sidecar.scoring.wire import ALIGN_PATH, FIGURES_PATH, MODEL_PATH, SCORE_PATH, SPLIT_PATH
-from sidecar.types import SearchRecord
+from sidecar.slow_log import SlowLog
+from sidecar.types import Observation, SearchRecord
 
 if TYPE_CHECKING:
-    from sidecar.rerank_api.api_key import ApiKey
+    from connectors.relay import EngineOptions
+    from sidecar.open_telemetry import OpenTelemetry
     from sidecar.scoring.scheduler import LocalScorer
 
 logger = logging.getLogger(__name__)
@@ -51,7 +61,24 @@ STARTING_POLL_SECONDS: Final = 0.05
 SCORER_PATIENCE_SECONDS: Final = 3.0
 """A scorer elsewhere that has said nothing by then counts as away; one of our own loads as long as it takes."""
 
+TRACING_END_SECONDS: Final = 3.0
+"""How long spans that were not sent yet may take at the end."""
+
 EMBEDDED: Final = "embedded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one of several front processes stands: what its parent has opened for all of them."""
+
+    #: bound to the address of the main listener
+    sockets: Sequence[socket.socket]
+    #: addresses of the scorers that the parent supervises, by model; "" is the main one
+    scorers: Mapping[str, str]
+    #: where the parent asks for what this process counts
+    admin: Address
+    #: what is answered for all fronts together
+    endpoints: Endpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +89,10 @@ class Options:
     allow_test_scorers: bool = False
     #: called once for every line that tells people what runs where
     announce: Callable[[str], None] = field(default=logger.info)
+    #: where this process stands, when it is one of several fronts
+    place: Place | None = None
+    #: reads the configuration again, where there is one to read; raises ConfigError
+    read: Callable[[], Settings] | None = None
 
 
 def program_version() -> str:
@@ -97,9 +128,19 @@ async def _engine(settings: Settings) -> Connector:
             return await asyncio.to_thread(_embedded, path)
         from connectors.detect import connect_with
 
-        return await connect_with(settings.engine.options(), urls, may_be_down=True, max_answer_bytes=MAX_ANSWER_BYTES)
+        options = _engine_options(settings)
+        return await connect_with(options, urls, may_be_down=True, max_answer_bytes=MAX_ANSWER_BYTES)
     except (ValueError, OSError, EngineError) as error:
         raise ConfigError(f"engine.url: {error}") from error
+
+
+def _engine_options(settings: Settings) -> EngineOptions:
+    options = settings.engine.options()
+    try:
+        options.tls()
+    except OSError as error:
+        raise ConfigError(f"engine.ca_certs, engine.client_cert, engine.client_key: {error}") from error
+    return options
 
 
 def _embedded(path: str) -> Connector:
@@ -129,8 +170,19 @@ async def open_scorer(options: Options, model: str | None = None) -> AsyncIterat
         await scorer.aclose()
 
 
+async def open_models(stack: AsyncExitStack, options: Options) -> dict[str, Scorer]:
+    """Return the scorers that policies name, open as long as `stack` is."""
+    names = options.settings.model_names()
+    return {name: await stack.enter_async_context(open_scorer(options, name)) for name in names}
+
+
 async def _scorer(options: Options, model: str | None) -> Scorer:
     url = options.settings.scorer.url
+    shared = options.place.scorers.get(model or "") if options.place else None
+    if shared is not None:
+        from sidecar.scoring.remote import RemoteScorer
+
+        return RemoteScorer(shared)
     if url is None or model is not None:
         from sidecar.scoring.worker import SupervisedScorer
 
@@ -142,9 +194,17 @@ async def _scorer(options: Options, model: str | None) -> Scorer:
     section = options.settings.scorer
     key = section.api_key.get_secret_value() if section.api_key else None
     try:
-        return RemoteScorer(url, api_key=key, model=section.model)
+        tls = client_context(
+            section.ca_certs,
+            verify_certs=section.verify_certs,
+            client_cert=section.client_cert,
+            client_key=section.client_key,
+        )
+        return RemoteScorer(url, api_key=key, model=section.model, tls=tls)
     except ValueError as error:
         raise ConfigError(f"scorer.url: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"scorer.ca_certs, scorer.client_cert, scorer.client_key: {error}") from error
 
 
 def _test_scorer(name: str, *, is_allowed: bool) -> Scorer:
@@ -159,6 +219,7 @@ def _child_argv(settings: Settings, model: str) -> list[str]:
     """Return the command of a child that scores; its socket is added by whoever starts it."""
     argv = [sys.executable, "-m", "sidecar", "score", "--model", model, "--exit-with-parent"]
     argv += ["--device", settings.model.device, "--dtype", settings.model.dtype, "--log-level", settings.log_level]
+    argv += ["--log-format", settings.log_format]
     if settings.model.max_length is not None:
         argv += ["--max-length", str(settings.model.max_length)]
     argv += ["--token-cache-bytes", str(settings.model.token_cache_bytes)]
@@ -172,36 +233,54 @@ async def serve(options: Options) -> None:
     """Run the proxy until SIGTERM or SIGINT. Raises ConfigError when it cannot start."""
     settings = options.settings
     async with AsyncExitStack() as stack:
+        telemetry = await stack.enter_async_context(_telemetry(settings))
         engine = await stack.enter_async_context(open_engine(settings))
         scorer = await stack.enter_async_context(open_scorer(options))
-        models = {name: await stack.enter_async_context(open_scorer(options, name)) for name in settings.model_names()}
+        models = await open_models(stack, options)
         metrics, cache = _metrics(scorer, models), _score_cache(settings)
         if cache is not None:
             metrics.watch_score_cache(cache)
         page = playground(engine, scorer, settings)
         reranking = RerankingConnector(
-            engine,
+            _told(engine, telemetry),
             scorer,
             settings.policy(),
             models=models,
             score_cache=cache,
             tenant_headers=settings.score_cache.tenant_headers,
-            observe=_both(metrics.observe, page.traffic.observe),
+            max_searches=settings.max_searches,
+            observe=_observers(settings, metrics.observe, page.traffic.observe),
+            compare=_comparers(metrics.compare, stack, settings),
+            max_observed=settings.observe.max_searches,
         )
-        health = _health(scorer, settings)
+        stack.push_async_callback(reranking.aclose)
+
+        async def use(changed: Settings) -> None:
+            reranking.use(changed.policy())
+            metrics.policies(live.digest)
+
+        live = LivePolicies(settings, use, options.read)
+        metrics.policies(live.digest)
+        health = health_of(scorer, settings)
         own = {**health.endpoints(), **metrics.endpoints()}
-        api = _rerank_endpoints(scorer, settings)
-        app = ProxyApp(reranking, {**own, **api, **page.endpoints()})
-        address = await stack.enter_async_context(listening(app, Address.parse(settings.listen)))
-        await _open_admin(stack, options, own)
+        api = _traced_endpoints(_rerank_endpoints(scorer, settings), telemetry)
+        place = options.place
+        ours = {**own, **api, **page.endpoints(), **(place.endpoints if place else {})}
+        app = ProxyApp(_traced(reranking, telemetry), ours)
+        sockets = place.sockets if place else ()
+        address = await stack.enter_async_context(
+            listening(app, Address.parse(settings.listen), _tls(settings), sockets)
+        )
+        await open_admin(stack, options, own, live)
         options.announce(f"engine: {engine.name} at {', '.join(settings.engine.printable_urls)}")
         options.announce(f"listening on {address}")
         if page.is_enabled and not address.unix:
             options.announce(f"playground: {address}{PAGE_PATH}")
         settle()
-        await until_stopped()
-        health.is_draining = True
-        await drain([app], settings.drain_seconds)
+        with live.listening_to_sighup():
+            await until_stopped()
+            health.is_draining = True
+            await drain([app], settings.drain_seconds)
 
 
 async def score(options: Options, address: str, *, is_child: bool = False) -> None:
@@ -219,9 +298,11 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
 
     if is_child:
         exit_with_parent()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which is for our parent, when all of us get it
     async with AsyncExitStack() as stack:
+        telemetry = None if is_child else await stack.enter_async_context(_telemetry(options.settings))
         scorer = await stack.enter_async_context(open_local_scorer(options))
-        health = _health(scorer, options.settings)
+        health = health_of(scorer, options.settings)
         protocol = ScoringProtocol(scorer)
         key = _api_key(options.settings, is_private=is_child)
         endpoints = {
@@ -234,8 +315,9 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
             ("POST", ALIGN_PATH): guarded(protocol.align, key),
             ("GET", FIGURES_PATH): guarded(protocol.figures, key),
         }
-        app = ProxyApp(None, endpoints)
-        bound = await stack.enter_async_context(listening(app, Address.parse(address)))
+        app = ProxyApp(None, _traced_endpoints(endpoints, telemetry))
+        tls = None if is_child else _tls(options.settings)  # only our parent reaches the socket of a child
+        bound = await stack.enter_async_context(listening(app, Address.parse(address), tls))
         options.announce(f"listening on {bound}")
         failed = await _until_stopped_or_failed(scorer, options, is_child=is_child)
         if failed is not None:
@@ -333,7 +415,7 @@ async def open_local_scorer(options: Options) -> AsyncIterator[LocalScorer]:
 
 def own_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:
     """Return probes and the rerank API over a scorer."""
-    return {**_health(scorer, settings).endpoints(), **_rerank_endpoints(scorer, settings)}
+    return {**health_of(scorer, settings).endpoints(), **_rerank_endpoints(scorer, settings)}
 
 
 def _rerank_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:
@@ -350,10 +432,65 @@ def _rerank_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:
     return endpoints(RerankApi(scorer, limits, deadline=section.deadline), _api_key(settings))
 
 
+@asynccontextmanager
+async def _telemetry(settings: Settings) -> AsyncIterator[OpenTelemetry | None]:
+    """Give what traces, None where tracing is off; what it has not sent is sent at the end, or given up soon.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    if not settings.tracing.enabled:
+        yield None
+        return
+    try:
+        from sidecar import open_telemetry
+    except ImportError as error:
+        words = 'tracing.enabled: spans need OpenTelemetry: pip install "rerank-sidecar[otel]"'
+        raise ConfigError(words) from error
+    provider = open_telemetry.exporting(program_version())
+    try:
+        yield open_telemetry.OpenTelemetry(provider)
+    finally:
+        ending = threading.Thread(target=provider.shutdown, name="end tracing", daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, TRACING_END_SECONDS)
+
+
+def _told(engine: Connector, telemetry: OpenTelemetry | None) -> Connector:
+    if telemetry is None:
+        return engine
+    from sidecar.open_telemetry import ToldEngine
+
+    return ToldEngine(engine)
+
+
+def _traced(reranking: Connector, telemetry: OpenTelemetry | None) -> Connector:
+    if telemetry is None:
+        return reranking
+    from sidecar.open_telemetry import TracedSearches
+
+    return TracedSearches(reranking, telemetry)
+
+
+def _traced_endpoints(endpoints: Endpoints, telemetry: OpenTelemetry | None) -> Endpoints:
+    """Return endpoints of which those that score are traced; probes and metrics are not."""
+    if telemetry is None:
+        return endpoints
+    from sidecar.open_telemetry import traced_endpoint
+
+    return {
+        (method, path): traced_endpoint(endpoint, f"{method} {path}", telemetry) if method == "POST" else endpoint
+        for (method, path), endpoint in endpoints.items()
+    }
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    section = settings.tls
+    return None if section.cert is None else server_context(section.cert, section.key, section.client_ca)
+
+
 def _api_key(settings: Settings, *, is_private: bool = False) -> ApiKey:
     """Return the key that callers must show; none where only our parent can call."""
-    from sidecar.rerank_api.api_key import ApiKey
-
     key = settings.api.key
     return ApiKey(None if key is None or is_private else key.get_secret_value())
 
@@ -370,17 +507,44 @@ def playground(engine: Connector, scorer: Scorer, settings: Settings, examples: 
     )
 
 
-def _both(first: Callable[[SearchRecord], None], second: Callable[[SearchRecord], None]) -> Observe:
+def _observers(settings: Settings, *observers: Observe) -> Observe:
+    """Return what gives a record to all, and to the log of slow searches where one is wanted."""
+    if settings.slow_rerank_ms:
+        observers = (*observers, SlowLog(settings.slow_rerank_ms / 1000).observe)
+
     def observe(record: SearchRecord) -> None:
-        first(record)
-        second(record)
+        for each in observers:
+            each(record)
 
     return observe
 
 
-def _health(scorer: Scorer, settings: Settings) -> Health:
+def _comparers(count: Tell, stack: AsyncExitStack, settings: Settings) -> Tell:
+    """Return what gives an observation to the metrics, and to the log of observations where one is wanted.
+
+    Raises:
+        ConfigError: the log cannot be written.
+    """
+    path = settings.observe.log
+    if path is None:
+        return count
+    try:
+        log = ObserveLog(path, has_queries=settings.observe.queries)
+    except OSError as error:
+        raise ConfigError(f"observe.log: {path}: {error.strerror}") from error
+    stack.callback(log.close)
+
+    def compare(observation: Observation) -> None:
+        count(observation)
+        log.observe(observation)
+
+    return compare
+
+
+def health_of(scorer: Scorer, settings: Settings) -> Health:
+    """Return the probes of a program with this scorer. Only a scorer elsewhere may count as away."""
     has_started = False
-    is_away = _patience(scorer)
+    is_away = _patience(scorer) if settings.scorer.url is not None else lambda: False
 
     def is_started() -> bool:
         """Tell whether loading has ended one way or another; once true it stays true."""
@@ -424,11 +588,16 @@ def _has_model(scorer: Scorer) -> bool:
     return True
 
 
-async def _open_admin(stack: AsyncExitStack, options: Options, own: Endpoints) -> None:
+async def open_admin(stack: AsyncExitStack, options: Options, own: Endpoints, live: LivePolicies) -> None:
     """Open the admin listener; its default address may be taken by another of us, one that was asked for may not."""
     settings = options.settings
+    if options.place is not None:  # only our parent reaches the socket
+        app = ProxyApp(None, {**own, **live.endpoints(ApiKey(None))})
+        await stack.enter_async_context(listening(app, options.place.admin))
+        return
     if settings.admin.listen is None:
         return
+    own = {**own, **live.endpoints(key_of(settings), may_put=may_put(settings))}
     try:
         address = await stack.enter_async_context(listening(ProxyApp(None, own), Address.parse(settings.admin.listen)))
     except ConfigError as error:

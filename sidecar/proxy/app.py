@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from aiohttp import StreamReader, web
 from aiohttp.hdrs import METH_CONNECT
@@ -20,6 +21,7 @@ from connectors.errors import EngineError
 from connectors.header_bytes import keep_header_bytes
 from sidecar import error_answers
 from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
+from sidecar.seldom import Seldom
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ OWN_PREFIX = "/_rerank/"
 MAX_ENDPOINT_BYTES = 32 * 1024 * 1024
 """Longest body that one of our own endpoints reads."""
 
+
+MAX_LENGTH = 2**63 - 1
+"""Greatest Content-Length that every parser reads as a number."""
 
 STALLED_SECONDS = 30.0
 """A request body of which nothing comes for so long is given up."""
@@ -78,6 +83,7 @@ class ProxyApp:
         keep_header_bytes()
         self._engine = engine
         self._endpoints = endpoints
+        self._seldom = Seldom()
         self.is_draining = False
         """Set when the program is to end: every answer then asks its client to close the connection."""
 
@@ -120,7 +126,8 @@ class ProxyApp:
         except EngineError as error:
             if body is not None and body.is_stalled:  # which the HTTP library reports as a lost connection
                 return await self._give_up(request)
-            logger.warning("engine_error error=%s", error)
+            if (more := self._seldom.turn(type(error).__name__)) is not None:
+                logger.warning("engine_error error=%s left_out=%d", error, more)
             status, kind, reason = error_answers.describe(error)
             return await self._respond(request, _error(error_answers.error_answer(status, kind, reason)))
         except Exception:
@@ -137,7 +144,8 @@ class ProxyApp:
                 await response.write(chunk)
         except EngineError as error:
             # an answer that breaks off must not look complete: no last chunk, a closed connection
-            logger.warning("engine_answer_broke_off error=%s", error)
+            if (more := self._seldom.turn(f"broke off: {type(error).__name__}")) is not None:
+                logger.warning("engine_answer_broke_off error=%s left_out=%d", error, more)
             if request.transport is not None:
                 request.transport.close()
             return response
@@ -158,16 +166,18 @@ class ProxyApp:
         response = self._response(request, answer.status, "", headers)
         if is_final:
             response.force_close()
-        await response.prepare(request)
-        await response.write_eof(b"" if request.method == "HEAD" else body)
+        with suppress(ConnectionResetError):  # a caller who has gone, a health check with little patience for one
+            await response.prepare(request)
+            await response.write_eof(b"" if request.method == "HEAD" else body)
         return response
 
     def _response(self, request: web.BaseRequest, status: int, reason: str, headers: Headers) -> PlainResponse:
         response = PlainResponse(status=status, reason=reason or None)
         for name, value in headers:
             response.headers.add(name, value)
-        # aiohttp 3.14 counts the last trailer of a chunked body among the headers of the next request on its connection
-        if self.is_draining or "Transfer-Encoding" in request.headers:
+        # aiohttp 3.14 counts the last trailer of a chunked body among the headers of the connection's next request, and
+        # reads no next request after one that would upgrade the connection
+        if self.is_draining or "Transfer-Encoding" in request.headers or "Upgrade" in request.headers:
             response.force_close()
         return response
 
@@ -181,6 +191,10 @@ def _refusal(request: web.BaseRequest, target: str) -> EndpointResponse | None:
         return _refused(400, f"the request target must be a path, not {target[:80]!r}")
     if request.version <= HttpVersion10 and "Transfer-Encoding" in request.headers:
         return _refused(400, "HTTP/1.0 has no Transfer-Encoding")
+    if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        return _refused(400, "the only Transfer-Encoding that is taken is chunked")  # others would be lost on the way
+    if int(request.headers.get("Content-Length", "0")) > MAX_LENGTH:
+        return _refused(400, "the Content-Length is no length")
     if request.method == METH_CONNECT:
         return _refused(405, f"Incorrect HTTP method for uri [{target[:80]}] and method [CONNECT]")
     return None
@@ -195,8 +209,8 @@ async def _continue_if_expected(request: web.BaseRequest) -> None:
 
 def _headers(request: web.BaseRequest) -> Headers:
     return tuple(
-        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-        for name, value in request.raw_headers
+        (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape").strip(" \t"))
+        for name, value in request.raw_headers  # of which aiohttp before 3.14.5 keeps a tab at the end
     )
 
 

@@ -230,4 +230,11 @@ def _apply(options: RerankOptions, control: Control, value: Any, where: str) -> 
         raise BadRerankRequest(f"{where} must be {control.expected}, not {str(value)[:80]!r}") from None
     if control.option == "fields":  # a caller's own fields take the place of an operator's template
         options = replace(options, template=None)
+    if control.option == "enabled":  # who asks to be reranked, or not to be, is in no experiment
+        options = outside_experiments(options)
     return replace(options, **{control.option: parsed})
+
+
+def outside_experiments(options: RerankOptions) -> RerankOptions:
+    """Return the options of a search whose caller gets what it asks for, whatever an operator tries on others."""
+    return replace(options, mode="apply", percent=100.0)

@@ -152,8 +152,9 @@ def _is_inside(patterns: Sequence[str], path: str) -> bool:
 
 
 def _agree(patterns: Sequence[str], names: Sequence[str]) -> bool:
+    # several stars are one: matched apart, they would be tried in every combination
     return all(
-        re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), name)
+        re.fullmatch(re.sub(r"(?:\\\*)+", ".*", re.escape(pattern)), name)
         for pattern, name in zip(patterns, names, strict=False)
     )
 

@@ -12,10 +12,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from connectors import json_bytes
 from connectors.base import SearchRequest, compress, header, without_headers
 from sidecar.requests.search_call import NotJson, SearchCall, wants_other_format
+
+MAX_ITEMS: Final = 1000
+"""Searches of a request that we read; one with more of them goes to the engine as it is."""
+
+
+MAX_MEMBERS: Final = 50_000
+"""The same for the members of all their objects."""
+
+
+class TooMany(ValueError):
+    """The request holds more searches, or more in them, than we read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +55,15 @@ def parse(request: SearchRequest, *, for_any_answer: bool = False) -> list[Item]
 
     Raises:
         NotJson: the answer is wanted in another format, and not `for_any_answer`.
+        TooMany: it holds more than MAX_ITEMS searches, or MAX_MEMBERS in all.
         ValueError: the body is not UTF-8, or its lines do not come in pairs.
     """
     if wants_other_format(request) and not for_any_answer:
         raise NotJson
-    lines = _split(json_bytes.decode(request.content))
+    text = json_bytes.decode(request.content)
+    if text.count("\n") > 2 * MAX_ITEMS + 1 or text.count(":") > MAX_MEMBERS:
+        raise TooMany
+    lines = _split(text)
     if lines and not lines[-1].rstrip(" \t").endswith("\n"):
         raise ValueError("an _msearch body ends with a line end")
     if len(lines) % 2:

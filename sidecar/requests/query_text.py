@@ -309,11 +309,17 @@ def query_string_words(text: str) -> str:
 def _free_word(token: re.Match[str]) -> str:
     if token["phrase"] is not None:
         return re.sub(r"\\(.)", r"\1", token["phrase"])
-    word = re.sub(r"(?<!\\)\?+$", "", token["word"] or "")  # a question's mark, hardly a wildcard
+    word = _without_marks(token["word"] or "")
     if re.search(r"(?<!\\)[*?]", word):
         return ""
     word = re.sub(r"(?<!\\)~[\d.]*$", "", word)
     return re.sub(r"\\(.)", r"\1", word)
+
+
+def _without_marks(word: str) -> str:
+    """Return a word without question marks at its end: those of a question, hardly wildcards."""
+    bare = word.rstrip("?")
+    return f"{bare}?" if bare != word and bare.endswith("\\") else bare
 
 
 # --- identifiers --------------------------------------------------------------------------------------------

@@ -23,6 +23,11 @@ MAX_DEPTH: Final = 64
 """Nesting of a request body up to which we read it; deeper ones are the engine's business."""
 
 
+MAX_MEMBERS: Final = 20_000
+"""Members of all objects of a search up to which we read it: reading takes microseconds for each, and nothing else runs
+meanwhile."""
+
+
 class NotJson(ValueError):
     """The request's content is in another format (YAML, CBOR, SMILE), or wants its answer in one."""
 
@@ -169,6 +174,8 @@ def _members(text: str) -> tuple[Member, ...]:
         return ()
     if json_bytes.depth(text, MAX_DEPTH) > MAX_DEPTH:
         raise ValueError(f"the body is nested more than {MAX_DEPTH} levels deep")
+    if text.count(":") > MAX_MEMBERS:  # in texts, too: counting exactly would cost as much as reading
+        raise ValueError(f"the body has more than {MAX_MEMBERS} members")
     members, end = json_bytes.scan_members(text, json_bytes.skip_whitespace(text, 0))
     if json_bytes.skip_whitespace(text, end) != len(text):
         raise ValueError("something follows the body's object")

@@ -46,7 +46,7 @@ def as_search(request: RelayRequest, body: bytes) -> SearchRequest:
 def as_relay(request: SearchRequest, streamed: RelayRequest) -> RelayRequest:
     """Return a search request as the relay request it came from, without a body where that had none."""
     body = None if streamed.body is None and not request.body else request.body
-    return replace(streamed, target=request.target, headers=request.headers, body=body)
+    return replace(streamed, target=request.target, headers=request.headers, body=body, is_search=True)
 
 
 def as_stream(answer: SearchResponse) -> RelayResponse:

@@ -9,7 +9,7 @@ import asyncio
 
 from sidecar.errors import BadRerankRequest, ModelFailed, RerankUnavailable
 from sidecar.rerank_api.reply import RETRY_AFTER, Reply
-from sidecar.scoring import splitting, wire
+from sidecar.scoring import splitting, timing, wire
 from sidecar.scoring.alignments import Aligner
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.figures import CountsWork
@@ -34,12 +34,13 @@ class ScoringProtocol:
     async def score(self, body: bytes) -> Reply:
         """Answer `POST /_rerank/score`. Cancelling the call cancels the scoring."""
         try:
-            scores = await self._score(wire.read_call(body))
+            with timing.listening() as heard:
+                scores = await self._score(wire.read_call(body))
         except BadRerankRequest as error:
             return Reply(status=400, body=wire.write_refusal(error))
         except RerankUnavailable as error:
             return _unavailable(error)
-        return Reply(status=200, body=wire.write_scores(scores))
+        return Reply(status=200, body=wire.write_scores(scores), headers=timing.write(heard))
 
     async def split(self, body: bytes) -> Reply:
         """Answer `POST /_rerank/passages`."""

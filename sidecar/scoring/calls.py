@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from sidecar.errors import RerankUnavailable
 from sidecar.scoring.base import TokenPair
 from sidecar.scoring.batching import Slice, Waiting, choose
+from sidecar.scoring.timing import Timing
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -26,8 +27,9 @@ class Call:
     waiting: Waiting
     #: tokens that it is thought to have, 0 once they are counted
     expected_tokens: int
-    #: when it came
+    #: when it came, and when the device was given the first of it
     came: float
+    launched: float | None = None
     pairs: Sequence[TokenPair] = ()
     #: tokens of pairs that wait for the device
     waiting_tokens: int = 0
@@ -42,6 +44,10 @@ class Call:
     def is_before(self, other: Call) -> bool:
         """Whether this call is served before `other`; equal deadlines in order of arrival."""
         return (self.deadline, self.waiting.arrival) < (other.deadline, other.waiting.arrival)
+
+    def timing(self, now: float) -> Timing | None:
+        """Return how long it has waited and been computed, None while it waits."""
+        return None if self.launched is None else Timing(self.launched - self.came, now - self.launched)
 
     def receive(self, start: int, scores: Sequence[float]) -> None:
         """Take the scores of the pairs from `start` on; with the last one the call is done."""
@@ -173,6 +179,7 @@ class Calls:
         if piece.start == 0:
             self.launched += 1
             self.waited_seconds += now - call.came
+            call.launched = now
         call.waiting = replace(call.waiting, first=piece.stop)
         if call.deadline == math.inf:
             self._round = max(self._round, call.waiting.round(piece.stop - 1))

@@ -31,7 +31,7 @@ def cached(name: str) -> Path | None:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, local_files_only=True))
+        return Path(snapshot_download(name, local_files_only=True))  # nosec B615  # nothing is downloaded
     except (LocalEntryNotFoundError, HFValidationError):
         return None
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from sidecar.errors import ModelFailed
@@ -35,6 +35,10 @@ _OFFSET_POSITIONS: Final = frozenset({"roberta", "xlm-roberta", "camembert", "xl
 _SINGLE: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
 _SETTINGS: Final = frozenset({".json", ".txt", ".model"})
+_LIBRARY: Final = "sentence_transformers."
+_CODE: Final = frozenset({"auto_map", "custom_pipelines", "kernel_config"})
+"""Settings by which a model names classes of its own, or kernels that transformers would fetch."""
+
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -114,10 +118,15 @@ class ModelFolder:
     @cached_property
     def _chain(self) -> tuple[tuple[str, str], ...]:
         """The sentence-transformers modules in order: kind and folder."""
+        return tuple((kind.rpartition(".")[2], path) for kind, path in self._module_types)
+
+    @cached_property
+    def _module_types(self) -> tuple[tuple[str, str], ...]:
+        """The sentence-transformers modules in order: class and folder."""
         path = self.path / "modules.json"
         if not path.is_file():
             return ()
-        return tuple((str(module["type"]).rpartition(".")[2], str(module["path"])) for module in self._parse(path))
+        return tuple((str(module["type"]), str(module["path"])) for module in self._parse(path))
 
     @property
     def has_token_types(self) -> bool:
@@ -195,9 +204,9 @@ class ModelFolder:
             return [self.path / _SINGLE]
         if (self.path / _INDEX).is_file():
             shards = sorted({str(shard) for shard in self._json(_INDEX).get("weight_map", {}).values()})
-            missing = [shard for shard in shards if not (self.path / shard).is_file()]
+            missing = [shard for shard in shards if not self._below(shard).is_file()]
             if not missing and shards:
-                return [self.path / shard for shard in shards]
+                return [self._below(shard) for shard in shards]
             raise ModelFailed(f"{self.name} lacks weights: {', '.join(missing)}")
         found = sorted(file.name for pattern in _PICKLES for file in self.path.glob(pattern))
         refused = f"; {', '.join(found)} is refused, since loading it can run code" if found else ""
@@ -209,7 +218,7 @@ class ModelFolder:
         Raises:
             ModelFailed: one is not there.
         """
-        files = [self.path / module.path / _SINGLE for module in self.score_modules]
+        files = [self._below(module.path) / _SINGLE for module in self.score_modules]
         for module, file in zip(self.score_modules, files, strict=True):
             if not file.is_file():
                 raise ModelFailed(f"{self.name} lacks weights: {module.path}/{_SINGLE}")
@@ -233,12 +242,27 @@ class ModelFolder:
         if any(name.endswith(("ForCausalLM", "ForConditionalGeneration")) for name in self.architectures):
             kind = ", ".join(self.architectures)
             raise ModelFailed(f"{self.name} is a generative model ({kind}) that ranks through a prompt; {PROMPTED}")
-        if "auto_map" in self.config:
-            raise ModelFailed(f"{self.name} brings its own code (auto_map in config.json), which is never run")
+        if where := self._own_code():
+            raise ModelFailed(f"{self.name} brings its own code ({where}), which is never run")
         if self.is_cross_encoder and (any(self.prompts()) or self._default_prompt()):
             raise ModelFailed(f"{self.name} is a cross-encoder that needs prompts; {PROMPTED}")
         if self.is_cross_encoder and self._has_chat_template():
             raise ModelFailed(f"{self.name} is a cross-encoder that needs its chat template; {PROMPTED}")
+
+    def _own_code(self) -> str:
+        """Return where code that comes with the model is named, "" where none is."""
+        for file in ("config.json", "tokenizer_config.json"):
+            for key in _naming_code(self._json(file)):
+                return f"{key} in {file}"
+        foreign = [kind for kind, _ in self._module_types if "." in kind and not kind.startswith(_LIBRARY)]
+        return f"{foreign[0]} in modules.json" if foreign else ""
+
+    def _below(self, path: str) -> Path:
+        """Return the path of a file that the model names. Raises ModelFailed when it is outside of the folder."""
+        named = PurePosixPath(path)
+        if named.is_absolute() or ".." in named.parts:
+            raise ModelFailed(f"{self.name} names a file outside of its folder: {path[:80]!r}")
+        return self.path / named
 
     def _default_prompt(self) -> str:
         config = self._json("config_sentence_transformers.json")
@@ -249,6 +273,7 @@ class ModelFolder:
         return bool(self.tokenizer_config.get("chat_template")) or (self.path / "chat_template.jinja").is_file()
 
     def _config_in(self, path: str) -> JsonObject:
+        self._below(path)
         return self._json(f"{path}/config.json")
 
     def _positions(self) -> int | None:
@@ -282,3 +307,11 @@ class ModelFolder:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ModelFailed(f"{self.name}: {path.name} cannot be read: {error}") from error
+
+
+def _naming_code(value: Any) -> Iterator[str]:
+    """Yield the settings of a configuration, at any depth, that name code; `…_implementation` may name a repository."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if (key in _CODE and inner) or (key.endswith("_implementation") and "/" in str(inner)):
+            yield key
+        yield from _naming_code(inner)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 BATCH_SECONDS: Final = 0.1
-"""A batch should take this long: short against a search's deadline, long against its fixed costs. On a CPU with AMX bf16
-wants 3,000 tokens at a time, which take this long; with half of it, a search of 100 texts took 1.3 times as long, and in
-fp32 1.1 times."""
+"""A batch should take this long: short against a deadline, long against its fixed costs. On a CPU with AMX bf16
+wants 3,000 tokens at a time, which take this long: with half of it a search of 100 texts took 1.3 times as long, and
+in fp32 1.1 times."""
 
 MIN_BATCH_TOKENS: Final = 512
 """On a CPU the speed in tokens per second is flat from here up."""

@@ -261,7 +261,7 @@ def _converted(folder: Path) -> Tokenizer:
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
-    wrapper = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    wrapper = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)  # nosec B615
     backend = getattr(wrapper, "backend_tokenizer", None)
     if backend is None:
         raise ModelFailed(f"{folder.name}: its tokenizer has no fast form")

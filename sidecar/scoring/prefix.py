@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from sidecar import tasks
 from sidecar.errors import ModelFailed, RerankUnavailable, ScoringTimeout
+from sidecar.scoring import timing
 from sidecar.scoring.base import Scorer
 
 logger = logging.getLogger(__name__)
@@ -45,16 +46,17 @@ async def score_prefix(
         RerankUnavailable: not even the first call was answered; what it ended with.
     """
     size = max(1, len(texts) if getattr(scorer, "whole_window", False) else chunk or _chunk(scorer))
-    calls = [
-        tasks.start(_attempt(scorer, query, texts[first : first + size], deadline), name=f"score from {first}")
-        for first in range(0, len(texts), size)
-    ]
-    try:
-        return await _finished_prefix(calls, deadline)
-    finally:
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+    with timing.as_one():
+        calls = [
+            tasks.start(_attempt(scorer, query, texts[first : first + size], deadline), name=f"score from {first}")
+            for first in range(0, len(texts), size)
+        ]
+        try:
+            return await _finished_prefix(calls, deadline)
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
 
 
 def _chunk(scorer: Scorer) -> int:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
 
-from sidecar import tasks
+from sidecar import tasks, tracing
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerLost, ScorerStarting, ScoringTimeout
-from sidecar.scoring import wire
+from sidecar.scoring import timing, wire
 from sidecar.scoring.alignments import Alignment
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.breaker import Breaker
@@ -69,11 +70,13 @@ class RemoteScorer:
         breaker: Breaker | None = None,
         api_key: str | None = None,
         model: str | None = None,
+        tls: ssl.SSLContext | bool = True,
     ) -> None:
         """Use the scorer at `url`: "http://host:port[/prefix]", "https://…" or "unix:/path.sock".
 
         A kind in front, "tei+http://…", says what server it is; else it is found out. `api_key` is sent as a bearer
-        token. `model` is the name to ask other people's servers for; ours have one model.
+        token. `model` is the name to ask other people's servers for; ours have one model. `tls`: whom to trust under
+        https, and who we are, as `connectors.tls.client_context` has it.
 
         Raises:
             ConfigError: `url` is none of these, or holds credentials beside the key.
@@ -85,7 +88,7 @@ class RemoteScorer:
         if api_key is not None and self._url != url:
             raise ConfigError(f"scorer: {self._url} has credentials in it beside an API key: give one of them")
         self._finder = Finder(kind, model, url=address)
-        self._base, connector = _transport(address)
+        self._base, connector = _transport(address, tls)
         self._session = aiohttp.ClientSession(
             connector=connector,
             headers={} if api_key is None else {"Authorization": f"Bearer {api_key}"},
@@ -229,9 +232,12 @@ class RemoteScorer:
         return answer
 
     async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"}
-        async with self._session.post(self._base + path, data=body, headers=headers) as response:
-            return response.status, await response.read()
+        headers = {"Content-Type": "application/json", **tracing.headers()}
+        url = self._base + path
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            answer = await response.read()
+            timing.tell(timing.read(response.headers))
+            return response.status, answer
 
     def _forget(self, why: RerankUnavailable) -> None:
         self._found = None
@@ -286,17 +292,17 @@ class RemoteScorer:
             self._unavailable = ScorerLost(f"the scorer at {self._url} cannot be reached: {_words(error)}")
 
     async def _get(self, path: str) -> tuple[int, bytes]:
-        async with self._session.get(self._base + path) as response:
+        async with self._session.get(self._base + path, allow_redirects=False) as response:
             return response.status, await response.read()
 
 
-def _transport(url: str) -> tuple[str, aiohttp.BaseConnector]:
+def _transport(url: str, tls: ssl.SSLContext | bool) -> tuple[str, aiohttp.BaseConnector]:
     """Return the base URL and the connector; the number of connections is bounded by whoever admits searches."""
     scheme, _, rest = url.partition(":")
     if scheme == "unix" and rest.startswith("/"):
         return "http://scorer", aiohttp.UnixConnector(rest, limit=0)
     if scheme in ("http", "https") and rest.startswith("//") and len(rest) > 2:
-        return url.rstrip("/"), aiohttp.TCPConnector(limit=0)
+        return url.rstrip("/"), aiohttp.TCPConnector(limit=0, ssl=tls)
     raise ConfigError(f"scorer: got {url!r}, expected http://HOST:PORT, https://HOST:PORT or unix:/PATH")
 
 

@@ -34,7 +34,7 @@ from sidecar.errors import (
     ScorerStarting,
     ScoringTimeout,
 )
-from sidecar.scoring import figures, splitting
+from sidecar.scoring import figures, splitting, timing
 from sidecar.scoring.alignments import Alignment, AlignsTexts
 from sidecar.scoring.base import ModelFacts, PairModel
 from sidecar.scoring.calls import Call, Calls, Piece, halves
@@ -175,7 +175,9 @@ class LocalScorer:
         call = self._admit(query, texts, math.inf if deadline is None else deadline)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._score(call, query, texts)
+                scores = await self._score(call, query, texts)
+            timing.tell(call.timing(self._loop.time()))
+            return scores
         except TimeoutError as error:
             raise self._late() from error
         except asyncio.CancelledError:

@@ -7,45 +7,26 @@ and whose end means that the parent is gone.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
-import logging
 import os
 import signal
 import sys
 import tempfile
 import threading
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sidecar import tasks
+from sidecar.child import Child, SupervisorOptions
 from sidecar.scoring.alignments import Alignment
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.figures import Figures
 from sidecar.scoring.remote import RemoteScorer
 from sidecar.scoring.splitting import Spans
 
-log = logging.getLogger(__name__)
+__all__ = ["SupervisedScorer", "SupervisorOptions", "exit_with_parent"]
 
-_STDERR: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorOptions:
-    """When to start the child again and how long to wait for its end, in seconds."""
-
-    #: before the first new start; doubles while the child keeps ending soon
-    back_off: float = 0.1
-    #: at most
-    longest_back_off: float = 10.0
-    #: a child that lived this long ended for a new reason: the back-off begins anew
-    long_life: float = 30.0
-    #: between SIGTERM and SIGKILL when the scorer is closed
-    patience: float = 5.0
 
 
 class SupervisedScorer:
@@ -53,24 +34,28 @@ class SupervisedScorer:
 
     def __init__(self, argv: Sequence[str], options: SupervisorOptions | None = None) -> None:
         """Start `argv` with `--listen unix:SOCKET` added; what it writes goes to our standard error."""
-        self._options = options or SupervisorOptions()
         self._folder = tempfile.TemporaryDirectory(prefix="rerank-sidecar-")  # mode 0700
-        self._socket = Path(self._folder.name, "scorer.sock")
-        self._argv = [*argv, "--listen", f"unix:{self._socket}"]
-        self._remote = RemoteScorer(f"unix:{self._socket}")
-        self._process: Process | None = None
-        self._starts = 0
-        self._supervisor = tasks.start(self._supervise(), name="supervise scorer")
+        socket = Path(self._folder.name, "scorer.sock")
+        #: where it can be asked by other processes of the same user
+        self.url = f"unix:{socket}"
+        self._remote = RemoteScorer(self.url)
+        self._child = Child(
+            "scorer",
+            [*argv, "--listen", self.url],
+            options,
+            before=lambda: socket.unlink(missing_ok=True),
+            ended=lambda how: self._remote.lost(f"the scorer process ended: {how}"),
+        )
 
     @property
     def pid(self) -> int | None:
         """The child's process id, None while there is no child."""
-        return None if self._process is None else self._process.pid
+        return self._child.pid
 
     @property
     def starts(self) -> int:
         """How often a child was started."""
-        return self._starts
+        return self._child.starts
 
     def describe(self) -> ModelFacts:
         """Return the facts of the child's model; see `Scorer.describe`."""
@@ -98,52 +83,9 @@ class SupervisedScorer:
 
     async def aclose(self) -> None:
         """End the child (SIGTERM, then SIGKILL) and waiting calls with it."""
-        self._supervisor.cancel()
-        await asyncio.wait({self._supervisor})
+        await self._child.aclose()
         await self._remote.aclose()
         self._folder.cleanup()
-
-    async def _supervise(self) -> None:
-        """Start the child, wait for its end, and again."""
-        back_off = self._options.back_off
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            ended = await self._run_child()
-            if loop.time() - began >= self._options.long_life:
-                back_off = self._options.back_off
-            log.error("scorer ended %s restart_in=%.1f", ended, back_off)
-            self._remote.lost(f"the scorer process ended: {ended}")
-            await asyncio.sleep(back_off)
-            back_off = min(2 * back_off, self._options.longest_back_off)
-
-    async def _run_child(self) -> str:
-        """Return how the child ended."""
-        self._socket.unlink(missing_ok=True)
-        try:
-            process = await asyncio.create_subprocess_exec(*self._argv, stdin=PIPE, stdout=_STDERR)
-        except OSError as error:
-            return f"cannot be started: {error}"
-        self._process = process
-        self._starts += 1
-        try:
-            return _ending(await process.wait())
-        finally:
-            await asyncio.shield(tasks.start(self._end(process), name="end scorer"))
-            self._process = None
-
-    async def _end(self, process: Process) -> None:
-        """Make sure that the child is gone, and release its pipe."""
-        if process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(self._options.patience):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
 
 
 def exit_with_parent() -> None:
@@ -162,7 +104,3 @@ def _exit_at_end_of_input() -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os._exit(1)
-
-
-def _ending(code: int) -> str:
-    return f"signal={signal.Signals(-code).name}" if code < 0 else f"exit_code={code}"

@@ -17,6 +17,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_models.bert(tmp_path_factory.mktemp("model")))
 
 
+@pytest.mark.slow
 def test_engine(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,6 +39,7 @@ def test_engine(
     assert "No module named 'benchmarks.systems.nowhere'" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--search"]], ids=["rerank API", "search"])
 def test_service(model: str, more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every answer under load is the one that was given alone."""

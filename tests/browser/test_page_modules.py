@@ -216,6 +216,17 @@ def test_headers_are_read(call: Call) -> None:
     assert [("first_stage", 1.5), ("queue", 2)] == [(each["name"], each["milliseconds"]) for each in timing]
 
 
+def test_the_waterfall_adds_up(call: Call) -> None:
+    """Queue and model are parts of the second stage, the total is none, and what is left is the way's."""
+    timing = "first_stage;dur=3, rerank;dur=10, queue;dur=2, model;dur=7, total;dur=13"
+    found = call("outcome.js", "waterfall", {"timing": timing, "milliseconds": 20})
+    assert [("first_stage", 3), ("rerank", 1), ("queue", 2), ("model", 7), ("rest", 7)] == [
+        (each["name"], each["milliseconds"]) for each in found
+    ]
+    unsplit = call("outcome.js", "waterfall", {"timing": "first_stage;dur=3, rerank;dur=10", "milliseconds": 20})
+    assert ["first stage", "second stage", "way and browser"] == [each["label"] for each in unsplit]
+
+
 def test_documents_without_ids_are_known_by_their_first_stage_rank(call: Call) -> None:
     """As the pipeline knows them."""
     before = [{"_score": 3}, {"_score": 2}, {"_score": 1}]

@@ -20,6 +20,8 @@ _LEFT_OUT: Final = frozenset(
     {"x-rerank", "server-timing", "connection", "keep-alive", "transfer-encoding", "content-length"}
 )
 _TOOK: Final = re.compile(rb'("?\btook"?\s*:\s*)\d+')
+_TOOK_IN_CBOR: Final = re.compile(rb"dtook(?:[\x00-\x17]|\x18.|\x19..|\x1a....)", re.DOTALL)
+_TOOK_IN_SMILE: Final = re.compile(rb"\x83took(?:[\xc0-\xdf]|\x24[\x00-\x7f]*[\x80-\xbf])")
 _PHASES: Final = re.compile(rb'("phase_took"\s*:\s*)\{[^}]*\}')
 _OFFSET: Final = re.compile(rb"byte offset: #\d+")  # of the engine's network buffer
 _SCROLL: Final = re.compile(rb'("_scroll_id"\s*:\s*)"[^"]*"')
@@ -50,6 +52,7 @@ def content(answer: Answer) -> bytes:
                 body = b""
     except (OSError, EOFError, zlib.error) as error:
         return b"cannot be decoded: " + repr(error).encode()
+    body = _TOOK_IN_SMILE.sub(b"took", _TOOK_IN_CBOR.sub(b"took", body))
     body = _OFFSET.sub(b"byte offset: #0", _PHASES.sub(rb"\g<1>{}", _TOOK.sub(rb"\g<1>0", body)))
     return _SCROLL.sub(rb'\g<1>""', body)
 

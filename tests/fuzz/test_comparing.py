@@ -116,6 +116,22 @@ def test_compressed_answers_are_compared_by_what_they_hold() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (b"\xbfdtook\x00itimed_out\xf4", b"\xbfdtook\x02itimed_out\xf4"),
+        (b"\xbfdtook\x18\x63itimed_out\xf4", b"\xbfdtook\x19\x01\x0aitimed_out\xf4"),
+        (b":)\n\x05\xfa\x83took\xc2\x88timed_out\x22", b":)\n\x05\xfa\x83took\x24\x01\xb4\x88timed_out\x22"),
+    ],
+    ids=["CBOR", "long in CBOR", "SMILE"],
+)
+def test_durations_do_not_count_in_binary_answers(one: bytes, other: bytes) -> None:
+    """As in JSON; everything else does."""
+    first, second, longer = (answer(body) for body in (one, other, other + b"\x00"))
+    assert is_same(first, second)
+    assert not is_same(first, longer)
+
+
+@pytest.mark.parametrize(
     ("mode", "marker", "expected"),
     [
         ("off", "skipped; reason=off", []),

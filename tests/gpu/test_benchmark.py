@@ -32,6 +32,7 @@ SECTIONS = {
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_rehearsal_runs_every_section(tmp_path: Path) -> None:
     """On a tiny model; the figures are there, in a file that says that they are none."""
     model = tiny_models.bert(tmp_path / "model")

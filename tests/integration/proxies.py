@@ -60,6 +60,7 @@ async def proxied(
     *,
     policy: Policy | None = None,
     observe: Callable[[Any], None] | None = None,
+    compare: Callable[[Any], None] | None = None,
     **options: Any,
 ) -> AsyncIterator[str]:
     """Give the URL of a proxy in front of `engine_url`, as `serve` wires one up.
@@ -69,7 +70,8 @@ async def proxied(
     chosen = parse(scorer) if isinstance(scorer, str) else scorer
     policy = policy or Policy(defaults=RerankOptions(**options))
     async with await connect(engine_url) as engine:
-        more = {} if observe is None else {"observe": observe}
+        given = {"observe": observe, "compare": compare}
+        more = {name: told for name, told in given.items() if told is not None}
         reranking = RerankingConnector(engine, chosen, policy, **more)
         async with listening(ProxyApp(reranking, {}), Address.parse("127.0.0.1:0")) as address:
             yield str(address)

@@ -249,7 +249,7 @@ CASES: Mapping[str, Case] = {
     ),
 }
 
-ELSEWHERE = {SkipReason.WIDENING_REFUSED}
+ELSEWHERE = {SkipReason.WIDENING_REFUSED, SkipReason.CONTROL}
 """Reasons with a test of their own."""
 
 

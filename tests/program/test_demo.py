@@ -49,6 +49,19 @@ def test_once_shows_three_queries_before_and_after_and_ends(demo_once: Program) 
     assert [bare, reranked] == re.findall(r"^  curl -si? '(http://[^/]+)/articles/_search", output, re.MULTILINE)
 
 
+def test_it_says_by_how_much_reranking_improves(demo_once: Program) -> None:
+    """On all judged queries; `evaluate` finds the same figures."""
+    said = re.search(
+        r"^nDCG@10 of the 30 judged queries: (\d\.\d+) before, (\d\.\d+) after \(\+", demo_once.output, re.MULTILINE
+    )
+    assert said, demo_once.output
+    settings = ("--analyzer", "standard", "--scorer", "test:identity", "--allow-test-scorers", "--measure", "nDCG@10")
+    done = finished("evaluate", "--dataset", "sample", *settings)
+    (before,) = re.findall(r"first stage +(\d\.\d+) *$", done.stdout, re.MULTILINE)[:1]
+    assert float(said[1]) == pytest.approx(float(before), abs=6e-4)
+    assert float(said[2]) > float(said[1])
+
+
 def test_a_model_that_cannot_be_had_is_said() -> None:
     """No demo of another model than the one that was asked for."""
     done = finished("demo", "--once", "--model", "/nowhere/a-model")

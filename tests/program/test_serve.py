@@ -49,7 +49,9 @@ async def test_a_search_comes_back_reranked(served: Program) -> None:
     assert sorted(scores, reverse=True) == scores
     assert answer.json["hits"]["max_score"] == scores[0]
     assert answer.json["hits"]["total"] == bare.json["hits"]["total"]
-    assert re.fullmatch(r"first_stage;dur=[\d.]+, rerank;dur=[\d.]+", answer.header("Server-Timing") or "")
+    timing = dict(re.findall(r"(\w+);dur=([\d.]+)", answer.header("Server-Timing") or ""))
+    assert ["first_stage", "rerank", "queue", "model", "total"] == list(timing)
+    assert float(timing["queue"]) + float(timing["model"]) <= float(timing["rerank"]) < float(timing["total"])
 
 
 @pytest.mark.weights

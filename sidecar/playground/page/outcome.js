@@ -2,6 +2,7 @@
 
 const REASONS = {
   off: "reranking is switched off here, by configuration, policy or request",
+  control: "an experiment reranks for a share of the users, and this is not one of them; Insist reranks it",
   not_json: "request or answer are not JSON",
   unparsable: "the body could not be read; the engine judges it",
   no_free_text: "there are no words that somebody typed: only filters, identifiers, prefixes or match_all",
@@ -28,6 +29,7 @@ const REASONS = {
   too_large: "request or answer are larger than what is held in memory",
   unavailable: "the scorer said that it cannot score",
   starting: "the model is still being loaded",
+  overload: "the proxy reranks as many searches as it may already; this one was passed on as it is",
   scheduler_full: "more work is waiting than can be done in time",
   deadline: "the deadline came first; a later one (Settings) scores more",
   scorer_lost: "the scorer died or cannot be reached",
@@ -52,6 +54,8 @@ export function inWords(marker, window) {
       return `${candidates(scored)} of ${marker.window} scored, the rest in the engine's order: ${why}`;
     case "degraded":
       return `No scores, so this is the engine's order: ${why}`;
+    case "observed":
+      return "The engine's own answer: reranking is only observed here; Insist reranks it";
     case "skipped":
       return `Left in the engine's order: ${why}`;
     default:
@@ -87,10 +91,17 @@ const STAGES = {
   explain: "explanation",
 };
 
-// Where the time went: the stages that the sidecar names, and the rest of what the browser waited.
+// Where the time went: the stages that the sidecar names, and the rest of what the browser waited. Queue and model are
+// parts of the second stage, and the total is no stage.
 export function waterfall(answer) {
-  const stages = readTiming(answer.timing);
-  const named = stages.map(({ name, milliseconds }) => ({ name, label: STAGES[name] ?? name, milliseconds }));
+  const stages = readTiming(answer.timing).filter(({ name }) => name !== "total");
+  const parts = stages.filter(({ name }) => name === "queue" || name === "model");
+  const inside = parts.reduce((sum, stage) => sum + stage.milliseconds, 0);
+  const named = stages.map(({ name, milliseconds }) => ({
+    name,
+    label: name === "rerank" && parts.length ? "rest of the second stage" : (STAGES[name] ?? name),
+    milliseconds: name === "rerank" ? Math.max(0, milliseconds - inside) : milliseconds,
+  }));
   const rest = answer.milliseconds - named.reduce((sum, stage) => sum + stage.milliseconds, 0);
   return [...named, { name: "rest", label: named.length ? "way and browser" : "all", milliseconds: Math.max(0, rest) }];
 }

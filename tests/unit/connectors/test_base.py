@@ -86,12 +86,16 @@ def test_content_is_decompressed_and_body_is_not(encoding: str) -> None:
 
 def test_a_request_shows_no_credentials_and_no_body() -> None:
     """Neither passwords nor queries reach a log through `repr`."""
+    names = ("Authorization", "Cookie", "X-Api-Key", "es-secondary-authorization", "X-Amz-Security-Token")
+    headers = tuple((name, "Basic c2VjcmV0") for name in names)
     request = SearchRequest(
-        method="POST", target="/_search", headers=(("Authorization", "Basic c2VjcmV0"),), body=b"private words"
+        method="POST", target="/_search?q=private", headers=(*headers, ("X-Opaque-Id", "1")), body=b"private words"
     )
     assert "c2VjcmV0" not in repr(request)
     assert "private" not in repr(request)
+    assert "POST /_search?…" in repr(request)
     assert "13 bytes" in repr(request)
+    assert "('X-Opaque-Id', '1')" in repr(request)
 
 
 # --- answers ------------------------------------------------------------------------------------------------

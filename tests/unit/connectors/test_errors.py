@@ -6,7 +6,7 @@ from connectors import errors
 def test_every_error_is_an_engine_error() -> None:
     """Whoever catches EngineError catches all of them."""
     found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert 6 == len(found)
+    assert 7 == len(found)
     assert all(issubclass(error, errors.EngineError) for error in found)
 
 

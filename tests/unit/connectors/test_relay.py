@@ -26,7 +26,7 @@ from connectors.relay import (
     stream_buffered,
 )
 from tests.unit.doubles import whole
-from tests.unit.raw_http import Script, Upstream, hang, in_turn, raw, reply, reset, upstream
+from tests.unit.raw_http import Received, Script, Upstream, hang, in_turn, raw, reply, reset, upstream
 
 SEARCH = SearchRequest(
     method="POST", target="/books/_search", headers=(("Content-Type", "application/json"),), body=b'{"size":1}'
@@ -306,6 +306,17 @@ async def test_nothing_streamed_is_sent_twice(open_relay: OpenRelay, method: str
     assert [1, 1] == [received.connection for received in engine.received]
 
 
+async def test_a_streamed_search_is_repeated_once_and_shares_the_connections_of_searches(open_relay: OpenRelay) -> None:
+    """A search that is left alone is as harmless as one that is reranked, and no bulk request stands in its way."""
+    async with upstream(in_turn(reply(), reply(), reset, reply(b"[2]"))) as engine:
+        session = open_relay(engine)
+        await session.fetch(SEARCH)
+        search = RelayRequest(method="POST", target="/_search", body=SEARCH.body, is_search=True)
+        await streamed(session, search)
+        assert b"[2]" == (await streamed(session, search)).body
+    assert [1, 1, 1, 2] == [received.connection for received in engine.received]
+
+
 async def test_a_search_is_repeated_once_when_a_kept_connection_is_dead(open_relay: OpenRelay) -> None:
     """Read-only, on a reused connection, before a byte of an answer: then once more."""
     async with upstream(in_turn(reply(), reset, reply(b"[2]"))) as engine:
@@ -386,6 +397,50 @@ async def test_a_dead_node_is_passed_over(open_relay: OpenRelay) -> None:
             await session.fetch(SEARCH)
     assert 4 == len(engine.received)
     assert b"ab" == engine.received[0].content
+
+
+async def test_a_search_that_a_node_drops_goes_to_another_one(open_relay: OpenRelay) -> None:
+    """A node that is about to end takes connections and closes them; a search may be asked of the next."""
+    async with upstream(reset) as first, upstream(reply(b"[2]")) as second:
+        session = open_relay(first, second)
+        for _ in range(3):
+            assert b"[2]" == (await session.fetch(SEARCH)).body
+    assert (1, 3) == (len(first.received), len(second.received))
+
+
+async def test_many_requests_that_fail_together_are_one_failure(
+    open_relay: OpenRelay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node is left out for a second at first, and not for half a minute because many were asking it just then."""
+    released = asyncio.Event()
+
+    async def drop(_: Received, writer: asyncio.StreamWriter) -> None:
+        if first.connections == 8:
+            released.set()
+        await released.wait()
+        writer.transport.abort()
+
+    async with upstream(drop) as first, upstream(reply()) as second:
+        session = open_relay(first, second)
+        await asyncio.gather(*(session.fetch(SEARCH) for _ in range(16)))
+    assert (8, 16) == (len(first.received), len(second.received))
+    assert 1 == caplog.text.count("times in a row")
+
+
+async def test_a_node_that_was_away_for_long_is_tried_when_all_others_fail(
+    open_relay: OpenRelay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be back: nothing fails while any node answers, and none is tried twice, whosever turn it is."""
+    async with upstream(reply(b"[2]")) as back:
+        session = open_relay(gone := await closed_port(), back)
+        pool, node = session._nodes._pool, session._nodes._node_of[back.url]
+        assert pool is not None
+        pool._dead_consecutive_failures[node.config] = 4  # and left out for sixteen seconds
+        session._nodes.mark_dead(back.url)
+        session._nodes.mark_dead(gone)
+        caplog.clear()
+        assert b"[2]" == (await session.fetch(SEARCH)).body
+    assert 1 == caplog.text.count("times in a row")
 
 
 async def test_when_every_node_is_dead_each_was_tried_once(open_relay: OpenRelay) -> None:

@@ -37,6 +37,7 @@ LEAVES: list[tuple[SidecarError | EngineError, int, str]] = [
     (engine_errors.EngineUnavailable("r"), 502, "engine_unavailable"),
     (engine_errors.EngineTimeout("r"), 504, "engine_timeout"),
     (engine_errors.AnswerTooLarge("r"), 502, "engine_unavailable"),
+    (engine_errors.RequestTooLarge("r"), 413, "content_too_long_exception"),
     (engine_errors.UnknownEngine("r"), 502, "engine_unavailable"),
     (engine_errors.EngineStatusError("r", status=404, body=b""), 502, "engine_unavailable"),
 ]

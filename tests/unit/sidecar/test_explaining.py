@@ -97,7 +97,7 @@ async def test_its_time_is_not_the_rankings() -> None:
         [entry.split(";")[0] for entry in (header(answer.headers, "Server-Timing") or "").split(", ")]
         for answer in (explained, plain)
     ]
-    assert [["first_stage", "rerank", "explain"], ["first_stage", "rerank"]] == names
+    assert [["first_stage", "rerank", "explain", "total"], ["first_stage", "rerank", "total"]] == names
     assert "explain" not in (header(explained.headers, "X-Rerank") or "")
 
 

@@ -7,11 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar.errors import ScorerLost
-from sidecar.metrics import Metrics
+from sidecar.metrics import Metrics, ScorerFigures
 from sidecar.proxy.endpoints import EndpointRequest
 from sidecar.scoring.scheduler import LocalScorer
 from sidecar.scoring.score_cache import ScoreCache
-from sidecar.types import Operation, Outcome, SearchRecord
+from sidecar.types import Observation, Operation, Outcome, SearchRecord
+from sidecar.worker_metrics import WorkerMetrics
 from tests.unit.doubles import ScriptedScorer
 from tests.unit.sidecar.scoring.doubles import FakeModel
 
@@ -54,6 +55,48 @@ def test_durations_and_candidates_are_observed_where_there_were_any(metrics: Met
         value(metrics.registry, "rerank_sidecar_candidates_count"),
         value(metrics.registry, "rerank_sidecar_candidates_sum"),
     )
+
+
+def test_observations_are_counted_by_policy(metrics: Metrics) -> None:
+    """What would have become of a search, how far the rankings are apart, and what was not looked at."""
+    found = Observation(
+        policy="books",
+        operation=Operation.SEARCH,
+        outcome=Outcome.APPLIED,
+        candidates=30,
+        second_stage_seconds=0.3,
+        top=(3, 1, 2),
+        jaccard=0.5,
+        rbo=0.75,
+        moved=1.5,
+    )
+    metrics.compare(found)
+    metrics.compare(Observation(policy="books", operation=Operation.SEARCH, outcome=Outcome.SKIPPED, reason="few_hits"))
+    metrics.compare(Observation(policy="books", operation=Operation.SEARCH, outcome=None))
+    expected = {
+        "observations_dropped_total": 1,
+        "observed_top_changes_total": 1,
+        "observed_jaccard_sum": 0.5,
+        "observed_jaccard_count": 1,
+        "observed_rbo_sum": 0.75,
+        "observed_moved_ranks_sum": 1.5,
+    }
+    registry = metrics.registry
+    assert expected == {name: value(registry, f"rerank_sidecar_{name}", policy="books") for name in expected}
+    outcomes = "rerank_sidecar_observations_total"
+    assert 1 == value(registry, outcomes, policy="books", outcome="applied", reason="")
+    assert 1 == value(registry, outcomes, policy="books", outcome="skipped", reason="few_hits")
+    seconds = "rerank_sidecar_observed_stage_duration_seconds_sum"
+    assert 0.3 == value(registry, seconds, policy="books", stage="second_stage")
+    assert 1 == value(registry, "rerank_sidecar_candidates_count")  # that of an answer
+
+
+def test_the_policies_in_force_have_one_digest(metrics: Metrics) -> None:
+    """The former one is gone."""
+    metrics.policies("a")
+    metrics.policies("b")
+    name = "rerank_sidecar_policies_info"
+    assert (None, 1) == (value(metrics.registry, name, digest="a"), value(metrics.registry, name, digest="b"))
 
 
 def test_every_name_begins_alike(metrics: Metrics) -> None:
@@ -146,7 +189,9 @@ def test_every_metric_is_documented(metrics: Metrics) -> None:
     """And nothing else is."""
     metrics.watch_score_cache(ScoreCache(10**6))
     text = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
-    found = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in metrics.registry.collect()}
+    workers = WorkerMetrics({}, is_listening=bool, starts=len, scorers=ScorerFigures())
+    families = [*metrics.registry.collect(), *workers.collect()]
+    found = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in families}
     sections = zip(re.split(r"^Names begin with|Names begin with", text), ("", "scorer_", "score_cache_"), strict=True)
     documented = {
         name if name.startswith("rerank_sidecar_") else f"rerank_sidecar_{prefix}{name}"

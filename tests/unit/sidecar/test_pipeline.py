@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from connectors.base import Connector, Headers, RelayRequest, SearchRequest, SearchResponse, header
 from connectors.errors import AnswerTooLarge, EngineTimeout, EngineUnavailable
-from sidecar import errors
+from sidecar import errors, tasks
 from sidecar.errors import RerankUnavailable
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import IndexPolicy, Policy
 from sidecar.requests.streams import MAX_REQUEST_BYTES
 from sidecar.response import tail_score
+from sidecar.scoring import timing
 from sidecar.types import Operation, Outcome, RerankOptions, SearchRecord
 from tests.unit.doubles import (
     ENGINE_HEADERS,
@@ -50,6 +51,7 @@ ODD = Document(
 UNAVAILABLE = [
     errors.RerankUnavailable,
     errors.ScorerStarting,
+    errors.Overloaded,
     errors.SchedulerFull,
     errors.ScoringTimeout,
     errors.ScorerLost,
@@ -114,10 +116,26 @@ async def test_everything_else_of_the_answer_is_the_engines() -> None:
 
 
 async def test_server_timing_tells_the_stages() -> None:
-    """Both durations, in milliseconds."""
+    """Both durations and their sum, in milliseconds; a scorer that cannot tell is not split."""
     answer = await reranking(four()).search(search(match()))
     timing = header(answer.headers, "Server-Timing") or ""
-    assert ["first_stage", "rerank"] == [entry.split(";dur=")[0] for entry in timing.split(", ")]
+    assert ["first_stage", "rerank", "total"] == [entry.split(";dur=")[0] for entry in timing.split(", ")]
+
+
+async def test_server_timing_splits_the_second_stage_where_the_scorer_tells() -> None:
+    """The wait and the model's time, also in the record."""
+
+    class TellingScorer(ScriptedScorer):
+        async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
+            timing.tell(timing.Timing(0.25, 0.5))
+            return await super().score(query, texts, deadline=deadline)
+
+    records: list[SearchRecord] = []
+    connector = RerankingConnector(four(), TellingScorer(), observe=records.append)
+    answer = await connector.search(search(match()))
+    assert "queue;dur=250.0, model;dur=500.0, total;dur=" in (header(answer.headers, "Server-Timing") or "")
+    assert [(0.25, 0.5)] == [(record.queue_seconds, record.model_seconds) for record in records]
+    assert "queue" not in marker_of(answer)
 
 
 async def test_a_pretty_answer_stays_pretty() -> None:
@@ -360,7 +378,8 @@ async def test_a_failing_second_stage_costs_nothing(
         answer = await reranking(engine, scorer).search(request)
     assert without_ours(await direct(engine, request)) == without_ours(answer)
     assert f"degraded; reason={failure.reason}" == marker_of(answer)
-    assert [f"search_degraded reason={failure.reason} operation=search"] == [r.getMessage() for r in caplog.records]
+    told = [f"search_degraded reason={failure.reason} operation=search left_out=0"]
+    assert told == [record.getMessage() for record in caplog.records]
     assert 1 == len(engine.searches)
 
 
@@ -369,6 +388,41 @@ async def test_without_a_scorer_nothing_is_widened() -> None:
     engine, request = four(), search(match())
     await reranking(engine, FailingScorer(errors.ScorerLost("gone"), is_known_before=True)).search(request)
     assert [request] == engine.searches
+
+
+class GatedScorer(ScriptedScorer):
+    """Scores when it is let."""
+
+    def __init__(self) -> None:
+        """Begin to wait."""
+        super().__init__()
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def score(self, query: str, texts: Sequence[str], *, deadline: float | None = None) -> list[float]:
+        """Wait, then score."""
+        self.asked.set()
+        await self.gate.wait()
+        return await super().score(query, texts, deadline=deadline)
+
+
+@pytest.mark.parametrize("operation", [Operation.SEARCH, Operation.MSEARCH])
+async def test_searches_beyond_those_in_hand_are_passed_on_as_they_are(operation: Operation) -> None:
+    """At once, and only while the others are in hand."""
+    engine, scorer = four(), GatedScorer()
+    policy = Policy(defaults=RerankOptions(fetch="once"))
+    reranked = RerankingConnector(engine, scorer, policy, max_searches=1)
+    first = tasks.start(reranked.search(search(match("first"))), name="first")
+    await scorer.asked.wait()
+    if operation is Operation.SEARCH:
+        second = await reranked.search(search(match("second")))
+        assert engine.bodies[-1] == match("second")
+    else:
+        second = await reranked.msearch(msearch({}, match("second")))
+        assert json.loads(engine.msearches[-1].content.splitlines()[1]) == match("second")
+    assert "degraded; reason=overload" == marker_of(second)
+    scorer.gate.set()
+    assert "applied" in marker_of(await first)
+    assert "applied" in marker_of(await reranked.search(search(match("third"))))
 
 
 async def test_a_deadline_without_a_score_degrades() -> None:

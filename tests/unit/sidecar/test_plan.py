@@ -163,6 +163,7 @@ def test_every_early_reason_has_a_row() -> None:
         SkipReason.TOO_LARGE,
         SkipReason.TEMPLATE,
         SkipReason.ASYNC_SEARCH,
+        SkipReason.CONTROL,
     }
     rows = {found for found, _ in [*IMPOSSIBLE.values(), *DOUBTFUL.values()]}
     assert set(SkipReason) == rows | later | {SkipReason.OFF, SkipReason.NO_FREE_TEXT}

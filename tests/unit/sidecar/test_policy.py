@@ -9,21 +9,25 @@ POLICY = Policy(
     defaults=RerankOptions(window=10, explain=True),
     policies=(
         IndexPolicy(indices=("books", "books-*"), overrides={"window": 20}),
-        IndexPolicy(indices=("b*",), overrides={"enabled": False}),
+        IndexPolicy(indices=("b*",), name="named", overrides={"enabled": False}),
         IndexPolicy(indices=("*-?",), overrides={"model": "offline"}),
     ),
 )
+
+FIRST = {"policy": "policies.0", "drawn_with": "books,books-*"}
+SECOND = {"policy": "named", "drawn_with": "named"}
+THIRD = {"policy": "policies.2", "drawn_with": "*-?"}
 
 
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ("books", {"window": 20}),
-        ("books-2024,books", {"window": 20}),
-        ("books,-books-old", {"window": 20}),
-        ("bikes", {"enabled": False}),
-        ("books,bikes", {"enabled": False}),
-        ("logs-1", {"model": "offline"}),
+        ("books", {"window": 20, **FIRST}),
+        ("books-2024,books", {"window": 20, **FIRST}),
+        ("books,-books-old", {"window": 20, **FIRST}),
+        ("bikes", {"enabled": False, **SECOND}),
+        ("books,bikes", {"enabled": False, **SECOND}),
+        ("logs-1", {"model": "offline", **THIRD}),
         ("logs-12", {}),
         ("books,films", {}),
         ("Books", {}),
@@ -33,7 +37,7 @@ POLICY = Policy(
     ],
 )
 def test_the_first_policy_that_matches_every_name_holds(expression: str, expected: dict[str, object]) -> None:
-    """Else the defaults; what a policy does not say is the default, too."""
+    """Else the defaults; what a policy does not say is the default, too, but for what it is called."""
     assert RerankOptions(**{"window": 10, "explain": True, **expected}) == POLICY.options(expression)  # type: ignore[arg-type]
 
 

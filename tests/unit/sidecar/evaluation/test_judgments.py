@@ -1,4 +1,4 @@
-"""Judgments of three formats."""
+"""Judgments of four formats."""
 
 from pathlib import Path
 
@@ -39,6 +39,14 @@ def test_quepid_names_queries_by_text(tmp_path: Path) -> None:
     assert {"blue, sky": {"a": 3}, "sea": {"c": 0}} == found.qrels
 
 
+def test_clicks_are_weighed_against_being_passed_over(tmp_path: Path) -> None:
+    """As often clicked as passed over is relevant; without the other document a pair is a click alone."""
+    rows = ["sky,a,b", "sky,a,c", "sky,c,a", "sky,c,", '"blue, sky",d,a', "sky,b,e", "sky,a,e", "sky,a,b"]
+    found = read(written(tmp_path, "clicks.csv", "\n".join(("query,clicked,passed_over", *rows))))
+    assert found.is_by_text
+    assert {"sky": {"a": 1, "b": 0, "c": 1, "e": 0}, "blue, sky": {"d": 1, "a": 0}} == found.qrels
+
+
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
@@ -50,6 +58,8 @@ def test_quepid_names_queries_by_text(tmp_path: Path) -> None:
         ("a.csv", "query,docid,rating\nsky,a,1\nsky,b\n", r"line 3: expected the columns"),
         ("a.csv", "query,docid,rating\nsky,a,good\n", r"line 2: the grade must be a whole number, not 'good'"),
         ("a.csv", "query,docid,rating\n", r"a\.csv: has no judgments"),
+        ("a.csv", "words,clicked\nsky,a\n", r"line 1: expected the columns query, clicked and passed_over"),
+        ("a.csv", "query,clicked,passed_over\nsky,a,b\nsky,,b\n", r"line 3: a click needs a query"),
         ("a.trec", "", r"a\.trec: has no judgments"),
     ],
 )

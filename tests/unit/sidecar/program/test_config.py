@@ -82,6 +82,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(written: Any, env
         ({"MODEL__NAME": "offline"}, "model.name", "offline"),
         ({"MODEL__MAX_LENGTH": "256"}, "model.max_length", 256),
         ({"MODEL__TOKEN_CACHE_BYTES": "0"}, "model.token_cache_bytes", 0),
+        ({"MAX_SEARCHES": "7"}, "max_searches", 7),
         ({"ADMIN__LISTEN": "0.0.0.0:1"}, "admin.listen", "0.0.0.0:1"),
         ({"SCORER__URL": "http://s"}, "scorer.url", "http://s"),
         ({"RERANK__FIELDS": "title, body"}, "rerank.fields", ("title", "body")),
@@ -90,6 +91,10 @@ def test_flags_win_over_the_environment_and_that_over_the_file(written: Any, env
         ({"RERANK__MIN_SCORE": "0.5"}, "rerank.min_score", 0.5),
         ({"RERANK__TOKEN_BUDGET": "0"}, "rerank.token_budget", 0),
         ({"READINESS": "strict"}, "readiness", "strict"),
+        ({"WORKERS": "4"}, "workers", 4),
+        ({"LOG_FORMAT": "json"}, "log_format", "json"),
+        ({"SLOW_RERANK_MS": "250"}, "slow_rerank_ms", 250.0),
+        ({"TRACING__ENABLED": "true"}, "tracing.enabled", True),
         ({"RERANK": '{"window": 7}'}, "rerank.window", 7),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
@@ -121,8 +126,12 @@ def test_policies_hold_what_was_given_and_no_more(written: Any) -> None:
     )
     policy = load(path).policy()
     assert RerankOptions(window=40, deadline=0.25) == policy.defaults
-    assert RerankOptions(window=40, fields=("title", "body"), deadline=1.0, model="small") == policy.options("books-1")
-    assert RerankOptions(window=40, deadline=0.25, enabled=False, fields=("a", "b")) == policy.options("x")
+    books = {"policy": "policies.0", "drawn_with": "books*"}
+    others = {"policy": "policies.1", "drawn_with": "logs-*,x"}
+    assert RerankOptions(window=40, fields=("title", "body"), deadline=1.0, model="small", **books) == policy.options(
+        "books-1"
+    )
+    assert RerankOptions(window=40, deadline=0.25, enabled=False, fields=("a", "b"), **others) == policy.options("x")
     assert ["small"] == load(path).model_names()
 
 
@@ -175,9 +184,12 @@ def test_an_api_key_is_a_credential() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("windw = 1", "{file}: windw is not known; known here are admin, api, drain_seconds, engine, listen, "),
+        (
+            "windw = 1",
+            "{file}: windw is not known; known here are admin, api, drain_seconds, engine, experiment, listen, ",
+        ),
         ("[rerank]\nwindw = 1", "{file}: rerank.windw is not known; known here are deadline_ms, enabled, explain, "),
-        ('[engine]\npasswrd = "s3cret"', "{file}: engine.passwrd is not known; known here are api_key, ca_certs, "),
+        ('[engine]\npasswrd = "s3cret"', "{file}: engine.passwrd is not known; known here are api_key, aws_region, "),
         (
             '[[policies]]\nindices = ["a"]\nmodle = "x"',
             "{file}: policies.0.modle is not known; known here are deadline_ms, ",
@@ -260,6 +272,25 @@ def test_secrets_are_never_shown(flags: dict[str, Any]) -> None:
     assert "s3cret" not in repr(settings.engine.options())
     if "engine.url" not in flags:
         assert "s3cret" not in repr(settings)
+
+
+def test_a_process_of_ours_gets_all_that_was_given(written: Any) -> None:
+    """Secrets included, and what was not given is still known not to have been."""
+    settings = load(
+        written(
+            'workers = 3\n[engine]\nurl = "http://u:s3cret@h:1"\nusername = "u"\npassword = "s3cret"\n'
+            '[api]\nkey = "k3y"\n[rerank]\nfields = "a, b"\n'
+            '[[policies]]\nindices = ["books*"]\nwindow = 5\n'
+        )
+    )
+    there = Settings(**json.loads(json.dumps(settings.dumped())))
+    assert settings == there
+    assert settings.policy() == there.policy()
+    assert settings.engine.options() == there.engine.options()
+    assert ({"engine", "workers", "api", "rerank", "policies"}, set()) == (
+        there.model_fields_set,
+        there.admin.model_fields_set,
+    )
 
 
 def test_printable_settings_are_otherwise_complete() -> None:

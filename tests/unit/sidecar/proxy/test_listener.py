@@ -8,7 +8,7 @@ import pytest
 from sidecar.errors import ConfigError
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, json_response
-from sidecar.proxy.listener import Address, drain, listening
+from sidecar.proxy.listener import Address, bound, drain, listening
 from tests.unit.raw_http import Answer, exchange, request
 
 ANYWHERE = Address(host="127.0.0.1", port=0)
@@ -86,6 +86,56 @@ async def test_a_unix_socket_replaces_a_stale_one(tmp_path: Path) -> None:
         async with listening(app, Address(unix=str(file))):
             pass
     assert "precious" == file.read_text()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+async def test_several_may_take_connections_from_one_socket(tmp_path: Path, kind: str) -> None:
+    """One that stops loses nothing: what comes is taken by the others, and whoever has bound it closes it last."""
+    address = ANYWHERE if kind == "tcp" else Address(unix=str(tmp_path / "s.sock"))
+    sockets = await bound(address)
+
+    def app(name: str) -> ProxyApp:
+        async def answer(_: EndpointRequest) -> EndpointResponse:
+            return json_response(name)
+
+        return ProxyApp(None, {("GET", "/name"): answer})
+
+    async def ask(where: Address) -> bytes:
+        opened = (
+            asyncio.open_unix_connection(where.unix) if where.unix else asyncio.open_connection("127.0.0.1", where.port)
+        )
+        reader, writer = await opened
+        writer.write(request("GET", "/name"))
+        answer = Answer(await reader.read())
+        writer.close()
+        await writer.wait_closed()
+        return answer.body
+
+    copies = [[each.dup() for each in sockets] for _ in range(2)]
+    first, second = (listening(app(name), address, None, shared) for name, shared in zip("ab", copies, strict=True))
+    where = await first.__aenter__()
+    assert where == await second.__aenter__()
+    assert {b'"a"\n', b'"b"\n'} >= {await ask(where) for _ in range(20)}
+    await first.__aexit__(None, None, None)
+    assert [b'"b"\n'] * 20 == [await ask(where) for _ in range(20)]
+    await second.__aexit__(None, None, None)
+    waiting = asyncio.ensure_future(ask(where))  # nobody takes it, and nobody refuses it
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    for each in sockets:
+        each.close()
+    with pytest.raises(ConnectionError):
+        await waiting
+
+
+async def test_a_taken_port_cannot_be_bound() -> None:
+    """As when it is listened on."""
+    (taken,) = await bound(ANYWHERE)
+    try:
+        with pytest.raises(ConfigError, match=r"cannot listen at http://127\.0\.0\.1:"):
+            await bound(Address(host="127.0.0.1", port=taken.getsockname()[1]))
+    finally:
+        taken.close()
 
 
 # --- stopping -----------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ def test_a_request_there_and_back() -> None:
     search = as_search(REQUEST, b"{}")
     assert ("POST", "/_search", (("a", "b"),), b"{}") == (search.method, search.target, search.headers, search.body)
     assert as_relay(search, REQUEST).body == b"{}"
+    assert as_relay(search, REQUEST).is_search
     assert as_relay(as_search(REQUEST, b""), REQUEST).body is None
     assert as_relay(as_search(REQUEST, b""), RelayRequest(method="GET", target="/", body=in_chunks(b""))).body == b""
 

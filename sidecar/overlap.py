@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 PERSISTENCE: Final = 0.9
 """RBO's p: the first ten ranks have 86 % of the weight."""
 
 
-def jaccard(left: Sequence[str], right: Sequence[str], depth: int = 10) -> float:
+def jaccard(left: Sequence[Hashable], right: Sequence[Hashable], depth: int = 10) -> float:
     """Return the share of documents that both have among their first `depth`; 1 for two empty rankings."""
     first, second = set(left[:depth]), set(right[:depth])
     return len(first & second) / len(first | second) if first or second else 1.0
 
 
-def rbo(left: Sequence[str], right: Sequence[str], p: float = PERSISTENCE) -> float:
+def rbo(left: Sequence[Hashable], right: Sequence[Hashable], p: float = PERSISTENCE) -> float:
     """Return the extrapolated rank-biased overlap of two rankings without repetitions, 0 to 1.
 
     *Source:* Webber, Moffat, Zobel, "A similarity measure for indefinite rankings", ACM TOIS 2010, equation 32; of
@@ -24,8 +24,8 @@ def rbo(left: Sequence[str], right: Sequence[str], p: float = PERSISTENCE) -> fl
     depth = min(len(left), len(right))
     if depth == 0:
         return 1.0 if len(left) == len(right) else 0.0
-    seen_left: set[str] = set()
-    seen_right: set[str] = set()
+    seen_left: set[Hashable] = set()
+    seen_right: set[Hashable] = set()
     common = 0
     total = 0.0
     for rank, (one, other) in enumerate(zip(left, right, strict=False), start=1):

@@ -1,0 +1,99 @@
+"""Searches that are only observed, on real engines: callers get the engine's bytes, and what is found out is right."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from sidecar import overlap
+from sidecar.types import Observation, Outcome
+from tests.integration.books import BOOKS
+from tests.integration.proxies import LastFirst, ShortestFirst, proxied
+from tests.integration.wire import Answer, same_but_time, send
+
+TEA = {"match": {"body": "tea"}}
+SEARCHES: Mapping[str, tuple[str, Any]] = {
+    "as it is": ("", {"query": TEA}),
+    "a page": ("?pretty", {"query": TEA, "from": 3, "size": 4}),
+    "_source false": ("", {"query": TEA, "_source": False}),
+    "fields": ("", {"query": TEA, "fields": ["title"], "_source": ["n"]}),
+    "highlight": ("", {"query": TEA, "highlight": {"fields": {"body": {}}}}),
+    "aggregations": ("?track_total_hits=true", {"query": TEA, "aggs": {"shelves": {"terms": {"field": "shelf"}}}}),
+    "filter_path": ("?filter_path=hits.hits._id", {"query": TEA}),
+    "an error": ("", {"query": {"match": {"body": {"query": "tea", "operator": "nor"}}}}),
+}
+
+
+class Observed:
+    """A proxy that only observes, and what it has found out."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing yet."""
+        self.url = url
+        self.found: asyncio.Queue[Observation] = asyncio.Queue()
+
+    async def next(self) -> Observation:
+        """Wait for the next observation."""
+        async with asyncio.timeout(20):
+            return await self.found.get()
+
+
+@pytest.fixture
+async def observed(engine_url: str) -> AsyncIterator[Observed]:
+    """A proxy whose scorer likes short texts."""
+    observed = Observed("")
+    settings: dict[str, Any] = {"mode": "observe", "deadline": 0.0, "window": BOOKS}
+    async with proxied(engine_url, ShortestFirst(), compare=observed.found.put_nowait, **settings) as observed.url:
+        yield observed
+
+
+async def search(url: str, index: str, name: str, **headers: str) -> Answer:
+    """Send one of the searches."""
+    parameters, body = SEARCHES[name]
+    named = {key.replace("_", "-"): value for key, value in headers.items()}
+    return await send(url, "POST", f"/{index}/_search{parameters}", body=body, headers=named)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+async def test_callers_get_the_engine_s_bytes(engine_url: str, library: str, observed: Observed, name: str) -> None:
+    """But for `took` and the marker, whatever of ours the request has; errors, too."""
+    direct = await search(engine_url, library, name)
+    ours = await search(observed.url, library, name, X_Rerank_Window="7")
+    assert "observed" == ours.marker
+    assert same_but_time(direct) == same_but_time(ours)
+    found = await observed.next()
+    assert (Outcome.SKIPPED if name == "an error" else Outcome.APPLIED) is found.outcome
+
+
+async def test_the_figures_are_those_of_the_two_answers(engine_url: str, library: str, observed: Observed) -> None:
+    """As if both had been sent and compared."""
+    body = {"query": TEA, "size": BOOKS}
+    direct = await send(engine_url, "POST", f"/{library}/_search", body=body)
+    await send(observed.url, "POST", f"/{library}/_search", body=body)
+    found = await observed.next()
+    async with proxied(engine_url, ShortestFirst(), deadline=0.0, window=BOOKS) as applied:
+        reranked = await send(applied, "POST", f"/{library}/_search", body=body)
+    assert direct.ids != reranked.ids
+    assert (overlap.jaccard(direct.ids, reranked.ids), overlap.rbo(direct.ids, reranked.ids)) == (
+        found.jaccard,
+        found.rbo,
+    )
+    assert [direct.ids[rank - 1] for rank in found.top] == reranked.ids[:10]
+
+
+async def test_an_msearch_is_the_engine_s(engine_url: str, library: str) -> None:
+    """Each item is observed."""
+    queue: asyncio.Queue[Observation] = asyncio.Queue()
+    lines: list[Mapping[str, Any]] = []
+    for name in ("as it is", "highlight"):
+        lines += [{"index": library}, SEARCHES[name][1]]
+    direct = await send(engine_url, "POST", "/_msearch", body=lines)
+    async with proxied(engine_url, LastFirst(), mode="observe", deadline=0.0, compare=queue.put_nowait) as url:
+        ours = await send(url, "POST", "/_msearch", body=lines)
+        async with asyncio.timeout(20):
+            found = [await queue.get() for _ in range(2)]
+    assert "observed, observed" == ours.marker
+    assert same_but_time(direct) == same_but_time(ours)
+    assert [Outcome.APPLIED] * 2 == [each.outcome for each in found]
+    assert [found[0].hits] * 2 == [each.top[0] for each in found]

@@ -1,0 +1,63 @@
+"""The loss ranks by the score that the model serves with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sidecar.finetuning.losses import SCALE, RankingLoss, max_sim
+from sidecar.scoring import models
+from sidecar.scoring.pairs import load_tokenizer, probe_single
+from tests import tiny_models
+
+WORDS = tiny_models.WORDS
+QUERIES = [f"{WORDS[1]} {WORDS[40]}", f"{WORDS[2]} zzqq {WORDS[77]} {WORDS[3]}"]
+TEXTS = [f"{WORDS[5]} {WORDS[1]}", " ".join(WORDS[3:20]), WORDS[9], " ".join(WORDS[30:34])]
+
+
+def loss_of(folder: Path, *, is_late: bool, relevant: dict[int, frozenset[int]] | None = None) -> RankingLoss:
+    """Return the loss of the model in a folder."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    model = sentence_transformers.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    template = probe_single(load_tokenizer(folder))
+    return RankingLoss(model.eval(), relevant or {0: frozenset(), 1: frozenset()}, template, is_late=is_late)
+
+
+def features(loss: RankingLoss) -> list[Any]:
+    """Return the columns of a batch: two queries, their own texts, one other text each."""
+    return [loss.model.preprocess(column) for column in (QUERIES, TEXTS[:2], TEXTS[2:])]
+
+
+@pytest.mark.parametrize(
+    ("make", "is_late"), [(tiny_models.bi_encoder, True), (tiny_models.xlm_roberta_bi_encoder, False)]
+)
+def test_scores_are_those_of_serving(make: Any, is_late: bool, tmp_path: Path) -> None:
+    """Of every query and every text of the batch."""
+    loss = loss_of(make(tmp_path), is_late=is_late)
+    served = models.load(str(tmp_path), device="cpu", dtype="fp32")
+    expected = [served.forward(served.tokenize(query, TEXTS)) for query in QUERIES]
+    with torch.no_grad():
+        assert torch.allclose(torch.tensor(expected), loss.scores(features(loss)), atol=1e-4)
+
+
+def test_what_is_known_to_be_relevant_is_no_negative(tmp_path: Path) -> None:
+    """The second query's text answers the first query, too."""
+    labels = torch.tensor([[0, 10, 12], [1, 11, 13]])
+    loss = loss_of(
+        tiny_models.bi_encoder(tmp_path), is_late=True, relevant={0: frozenset({10, 11}), 1: frozenset({11})}
+    )
+    with torch.no_grad():
+        scores = SCALE * loss.scores(features(loss))
+        found = loss(features(loss), labels)
+    first = torch.logsumexp(scores[0, [0, 2, 3]], 0) - scores[0, 0]
+    second = torch.logsumexp(scores[1], 0) - scores[1, 1]
+    assert pytest.approx(float(first + second) / 2, rel=1e-5) == float(found)
+
+
+def test_nothing_matches_where_there_is_no_token() -> None:
+    """Neither a query without words nor a text without any, and never is it infinite."""
+    units = torch.nn.functional.normalize(torch.ones(2, 3, 4), dim=2)
+    some, none = torch.tensor([True, True, False]), torch.tensor([False, False, False])
+    found = max_sim(units, torch.stack([some, none]), units, torch.stack([some, none]))
+    assert [[1.0, 0.0], [0.0, 0.0]] == [[pytest.approx(value) for value in row] for row in found.tolist()]

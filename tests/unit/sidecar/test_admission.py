@@ -1,0 +1,20 @@
+"""A front reranks so many searches at a time; those beyond are passed on as they are, at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.admission import Admission
+from sidecar.errors import Overloaded
+
+
+def test_so_many_are_let_in() -> None:
+    """And another one as soon as one of them has ended, whatever ended it."""
+    admission = Admission(2)
+    with admission.held():
+        assert admission.failure() is None
+        with admission.held():
+            assert isinstance(admission.failure(), Overloaded)
+        with pytest.raises(KeyError), admission.held():
+            raise KeyError
+        assert admission.failure() is None
