@@ -81,7 +81,7 @@ class Reader:
         if failure is None:
             return decision
         if decision.options.on_failure == "error":
-            return Refused(call=decision.call, error=failure)
+            return Refused(call=decision.call, error=failure, arm=decision.arm)
         return Left(call=decision.call, marker=experiment.marked(marker.degraded(failure), decision.arm))
 
 

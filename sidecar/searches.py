@@ -47,6 +47,7 @@ class Refused:
 
     call: SearchCall | None
     error: BadRerankRequest | RerankUnavailable
+    arm: Arm | None = None
 
 
 Decision = Plan | Left | Refused
@@ -130,7 +131,7 @@ class Search:
 
 
 def _arm(decision: Decision) -> Arm | None:
-    return decision.arm if isinstance(decision, Plan) else None
+    return decision.arm if isinstance(decision, Plan | Refused) else None
 
 
 def _marker(decision: Decision) -> Marker:

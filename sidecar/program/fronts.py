@@ -33,6 +33,7 @@ class Order:
     """What a front is told by its parent, as one line of JSON; the fields are those of `wiring.Place` as values."""
 
     settings: dict[str, Any]
+    live: dict[str, Any]
     allow_test_scorers: bool
     sockets: list[int]
     scorers: dict[str, str]
@@ -59,6 +60,7 @@ class Order:
             scorers=self.scorers,
             admin=Address.parse(self.admin),
             endpoints={("GET", METRICS_PATH): parent.metrics},
+            live=self.live,
         )
         settings = Settings(**self.settings)
         return wiring.Options(

@@ -38,13 +38,21 @@ Use = Callable[[Settings], Awaitable[None]]
 class LivePolicies:
     """The settings in force. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings, use: Use, read: Callable[[], Settings] | None = None) -> None:
-        """Begin with `settings`. `use` puts others into force; `read` reads the configuration again, where it can be.
+    def __init__(
+        self,
+        settings: Settings,
+        use: Use,
+        read: Callable[[], Settings] | None = None,
+        *,
+        in_force: Settings | None = None,
+    ) -> None:
+        """Begin with the `settings` with which the program has started, or with others that are `in_force` since.
 
-        `use` never fails: what it gets is valid.
+        `use` puts settings into force, and never fails: what it gets is valid. `read` reads the configuration again,
+        where it can be.
         """
         self._first = settings
-        self._settings = settings
+        self._settings = in_force or settings
         self._use = use
         self._read = read
         self._turn = asyncio.Lock()

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connectors.base import Connector
 from connectors.errors import EngineError
@@ -79,6 +79,8 @@ class Place:
     admin: Address
     #: what is answered for all fronts together
     endpoints: Endpoints
+    #: sections of the settings that have changed since the program's start
+    live: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,13 +240,14 @@ async def serve(options: Options) -> None:
         scorer = await stack.enter_async_context(open_scorer(options))
         models = await open_models(stack, options)
         metrics, cache = _metrics(scorer, models), _score_cache(settings)
+        in_force = settings.with_live(options.place.live) if options.place else settings
         if cache is not None:
             metrics.watch_score_cache(cache)
         page = playground(engine, scorer, settings)
         reranking = RerankingConnector(
             _told(engine, telemetry),
             scorer,
-            settings.policy(),
+            in_force.policy(),
             models=models,
             score_cache=cache,
             tenant_headers=settings.score_cache.tenant_headers,
@@ -259,7 +262,7 @@ async def serve(options: Options) -> None:
             reranking.use(changed.policy())
             metrics.policies(live.digest)
 
-        live = LivePolicies(settings, use, options.read)
+        live = LivePolicies(settings, use, options.read, in_force=in_force)
         metrics.policies(live.digest)
         health = health_of(scorer, settings)
         own = {**health.endpoints(), **metrics.endpoints()}

@@ -171,7 +171,8 @@ def _order(
 ) -> bytes:
     """Return what a front is told, as `fronts.Order` reads it."""
     order = {
-        "settings": live.settings.dumped(),
+        "settings": options.settings.dumped(),
+        "live": live.settings.live(),
         "allow_test_scorers": options.allow_test_scorers,
         "sockets": [each.fileno() for each in sockets],
         # the others are opened by every front itself

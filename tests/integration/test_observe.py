@@ -1,16 +1,18 @@
 """Searches that are only observed, on real engines: callers get the engine's bytes, and what is found out is right."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import aiohttp
 import pytest
 
 from sidecar import overlap
 from sidecar.types import Observation, Outcome
 from tests.integration.books import BOOKS
 from tests.integration.proxies import LastFirst, ShortestFirst, proxied
-from tests.integration.wire import Answer, same_but_time, send
+from tests.integration.wire import Answer, same_but_time, send, untimed
 
 TEA = {"match": {"body": "tea"}}
 SEARCHES: Mapping[str, tuple[str, Any]] = {
@@ -82,6 +84,17 @@ async def test_the_figures_are_those_of_the_two_answers(engine_url: str, library
     assert [direct.ids[rank - 1] for rank in found.top] == reranked.ids[:10]
 
 
+async def test_a_template_is_the_engine_s(engine_url: str, library: str, observed: Observed) -> None:
+    """Rendered by the engine for the answer, and once more to be looked at."""
+    body = {"source": {"query": {"match": {"body": "{{words}}"}}, "size": 3}, "params": {"words": "tea"}}
+    direct = await send(engine_url, "POST", f"/{library}/_search/template", body=body)
+    ours = await send(observed.url, "POST", f"/{library}/_search/template", body=body)
+    assert "observed" == ours.marker
+    assert same_but_time(direct) == same_but_time(ours)
+    found = await observed.next()
+    assert (Outcome.APPLIED, "tea") == (found.outcome, found.query)
+
+
 async def test_an_msearch_is_the_engine_s(engine_url: str, library: str) -> None:
     """Each item is observed."""
     queue: asyncio.Queue[Observation] = asyncio.Queue()
@@ -97,3 +110,67 @@ async def test_an_msearch_is_the_engine_s(engine_url: str, library: str) -> None
     assert same_but_time(direct) == same_but_time(ours)
     assert [Outcome.APPLIED] * 2 == [each.outcome for each in found]
     assert [found[0].hits] * 2 == [each.top[0] for each in found]
+
+
+MANY = 10_000
+AT_ONCE = 8
+
+
+def any_search() -> tuple[str, Mapping[str, Any]]:
+    """Return the URL parameters and the body of a search like those that people send."""
+    words = random.choices(["tea", "leaves", "water", "green", "black", "about", f"word{random.randrange(30)}"], k=3)
+    text = " ".join(words[: random.randint(1, 3)])
+    query = random.choice(
+        [
+            {"match": {"body": text}},
+            {"multi_match": {"query": text, "fields": ["title^2", "body"]}},
+            {
+                "bool": {
+                    "must": {"match": {"body": text}},
+                    "filter": {"term": {"shelf": f"shelf-{random.randrange(3)}"}},
+                }
+            },
+            {"query_string": {"query": text}},
+        ]
+    )
+    view = random.choice(list(SEARCHES.values())[:-1])[1]
+    page = random.choice([{}, {"size": random.randint(1, 20)}, {"from": random.randint(0, 20), "size": 5}])
+    return random.choice(["", "?pretty", "?preference=_local"]), {**view, **page, "query": query}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_ten_thousand_searches_are_the_engine_s_to_the_byte(engine_url: str, library: str) -> None:
+    """But for `took`, while a tenth of them are looked at; nobody looks at one twice."""
+    found: list[Observation] = []
+    settings: dict[str, Any] = {"mode": "observe", "observe_percent": 10.0, "deadline": 0.0}
+    searches = iter([any_search() for _ in range(MANY)])
+    same = 0
+
+    async def compare(session: aiohttp.ClientSession, url: str) -> None:
+        nonlocal same
+        for parameters, body in searches:
+            told = []
+            for each in (engine_url, url):
+                async with session.post(f"{each}/{library}/_search{parameters}", json=body) as answer:
+                    headers = [pair for pair in answer.headers.items() if pair[0].lower() not in HEADERS]
+                    told.append((answer.status, headers, untimed(await answer.read())))
+            assert "observed" == answer.headers["X-Rerank"]
+            assert told[0] == told[1]
+            same += 1
+
+    async with (
+        proxied(engine_url, ShortestFirst(), compare=found.append, **settings) as url,
+        aiohttp.ClientSession() as session,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(AT_ONCE):
+            group.create_task(compare(session, url))
+    assert MANY == same
+    looked = [each for each in found if each.outcome is not None]
+    assert looked
+    assert 0.08 * MANY < len(found) < 0.12 * MANY
+
+
+HEADERS = frozenset({"x-rerank", "content-length", "connection", "keep-alive", "transfer-encoding"})
+"""Ours, what follows `took`, and framing."""

@@ -64,8 +64,8 @@ def test_an_unknown_key(tmp_path: Path) -> None:
     done = finished(*EMBEDDED, "--config", str(file))
     known = (
         "deadline_ms, enabled, explain, fetch, fields, fusion, min_score, mode, observe_percent, on_failure, "
-        "passage_overlap, passage_return, passage_title, passage_tokens, passage_top, percent, prune_keep, prune_model, "
-        "score_cache, strip_html, template, text_from, token_budget, weight, window"
+        "passage_overlap, passage_return, passage_title, passage_tokens, passage_top, percent, prune_keep, "
+        "prune_model, score_cache, strip_html, template, text_from, token_budget, weight, window"
     )
     expected = f"rerank-sidecar: {file}: rerank.windw is not known; known here are {known}\n"
     assert (2, "", expected) == (done.code, done.stdout, done.stderr)

@@ -4,7 +4,7 @@ import { h, milliseconds, svg } from "./dom.js";
 import { own } from "./engine.js";
 
 const EVERY_MS = 2000;
-const WORDS = ["applied", "partial", "skipped", "degraded"];
+const WORDS = ["applied", "partial", "observed", "skipped", "degraded"];
 const RECENT_SECONDS = 60;
 const [WIDTH, HEIGHT] = [600, 120];
 

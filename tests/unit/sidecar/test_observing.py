@@ -227,6 +227,16 @@ async def test_work_that_the_deadline_would_have_cut_is_told() -> None:
     assert (Outcome.APPLIED, 10.0, 0.5) == (found.outcome, found.queue_seconds, found.model_seconds)
 
 
+async def test_of_heavy_hits_only_the_text_is_asked_for() -> None:
+    """The page that nobody gets is not fetched."""
+    engine = ScriptedEngine(*LONG_TO_SHORT)
+    connector = Watched(engine, policy=Policy(defaults=RerankOptions(mode="observe", fetch="twice")))
+    await connector.search(search(match(size=2)))
+    assert (4, 3, 2, 1) == (await connector.next()).top
+    own, slim = engine.bodies
+    assert (match(size=2), False, 100) == (own, slim["_source"], slim["size"])
+
+
 async def test_a_failing_scorer_is_an_outcome() -> None:
     """Like any other, also one that raises what it should not."""
     connector = Watched(ScriptedEngine(*LONG_TO_SHORT), FailingScorer(ScorerLost("gone")))
@@ -384,10 +394,10 @@ async def test_the_control_arm_is_passed_on_untouched() -> None:
     mark, body = await relayed(connector, asked)
     assert "skipped; reason=control; arm=control" == mark
     assert ((await direct(engine, asked)).body, [asked.body]) == (body, engine.relayed_bodies)
-    failing = RerankingConnector(
-        engine, FailingScorer(ScorerLost("gone"), is_known_before=True), Policy(defaults=RerankOptions(percent=99.9))
-    )
-    assert "degraded; reason=scorer_lost; arm=rerank" == marker_of(await failing.search(asked))
+    for on_failure in ("first_stage", "error"):
+        policy = Policy(defaults=RerankOptions(percent=99.9, on_failure=on_failure))  # type: ignore[arg-type]
+        failing = RerankingConnector(engine, FailingScorer(ScorerLost("gone"), is_known_before=True), policy)
+        assert "degraded; reason=scorer_lost; arm=rerank" == marker_of(await failing.search(asked))
 
 
 async def test_a_policy_with_a_model_that_is_not_there_changes_nothing() -> None:

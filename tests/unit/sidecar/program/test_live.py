@@ -22,11 +22,12 @@ BOOKS: dict[str, Any] = {"indices": ["books*"], "name": "books", "percent": 5}
 class Program:
     """Settings in force, and every change of them."""
 
-    def __init__(self, settings: Settings, path: Path | None = None) -> None:
+    def __init__(self, settings: Settings, path: Path | None = None, in_force: Settings | None = None) -> None:
         """Begin with `settings`; `path` is the file that is read again."""
         self.used: list[Settings] = []
         self.changed = asyncio.Event()
-        self.live = LivePolicies(settings, self._use, None if path is None else lambda: load(path))
+        read = None if path is None else lambda: load(path)
+        self.live = LivePolicies(settings, self._use, read, in_force=in_force)
 
     async def _use(self, settings: Settings) -> None:
         self.used.append(settings)
@@ -119,6 +120,14 @@ async def test_models_and_memory_that_are_there_can_be_named() -> None:
     program = Program(Settings(policies=[{"indices": ["a"], "model": "small", "score_cache": True}]))
     await program.live.put({"rerank": {"prune_model": "small", "score_cache": True}, "policies": []})
     assert ["small"] == program.live.settings.model_names()
+
+
+async def test_what_was_made_at_start_is_known_whatever_is_in_force() -> None:
+    """A front that is started anew under other policies has the models of the program's start."""
+    first = Settings(policies=[{"indices": ["a"], "model": "small"}])
+    program = Program(first, in_force=first.with_live({"policies": []}))
+    assert () == program.live.settings.policies
+    assert 200 == (await program.ask("PUT", {"policies": first.live()["policies"]})).status
 
 
 async def test_the_key_is_asked_for() -> None:
