@@ -10,7 +10,7 @@ import pytest
 
 from sidecar import overlap
 from sidecar.types import Observation, Outcome
-from tests.integration.books import BOOKS
+from tests.integration.books import BOOKS, put_documents
 from tests.integration.proxies import LastFirst, ShortestFirst, proxied
 from tests.integration.wire import Answer, same_but_time, send, untimed
 
@@ -84,14 +84,19 @@ async def test_the_figures_are_those_of_the_two_answers(engine_url: str, library
     assert [direct.ids[rank - 1] for rank in found.top] == reranked.ids[:10]
 
 
-async def test_a_template_is_the_engine_s(engine_url: str, library: str, observed: Observed) -> None:
+async def test_a_template_is_the_engine_s(opensearch_url: str, index_name: str) -> None:
     """Rendered by the engine for the answer, and once more to be looked at."""
+    put_documents(opensearch_url, index_name, [{"body": "tea " * (n + 1)} for n in range(5)])
+    queue: asyncio.Queue[Observation] = asyncio.Queue()
     body = {"source": {"query": {"match": {"body": "{{words}}"}}, "size": 3}, "params": {"words": "tea"}}
-    direct = await send(engine_url, "POST", f"/{library}/_search/template", body=body)
-    ours = await send(observed.url, "POST", f"/{library}/_search/template", body=body)
+    target = f"/{index_name}/_search/template"
+    direct = await send(opensearch_url, "POST", target, body=body)
+    async with proxied(opensearch_url, ShortestFirst(), mode="observe", deadline=0.0, compare=queue.put_nowait) as url:
+        ours = await send(url, "POST", target, body=body)
+        async with asyncio.timeout(20):
+            found = await queue.get()
     assert "observed" == ours.marker
     assert same_but_time(direct) == same_but_time(ours)
-    found = await observed.next()
     assert (Outcome.APPLIED, "tea") == (found.outcome, found.query)
 
 
