@@ -25,6 +25,7 @@ from typing import Any
 from sidecar.errors import (
     BadRerankRequest,
     ModelFailed,
+    Overloaded,
     RerankUnavailable,
     SchedulerFull,
     ScorerLost,
@@ -43,7 +44,8 @@ ALIGN_PATH = "/_rerank/alignments"
 FIGURES_PATH = "/_rerank/figures"
 
 ERRORS: dict[str, type[RerankUnavailable]] = {
-    error.reason: error for error in (ScorerStarting, SchedulerFull, ScoringTimeout, ScorerLost, ModelFailed)
+    error.reason: error
+    for error in (ScorerStarting, Overloaded, SchedulerFull, ScoringTimeout, ScorerLost, ModelFailed)
 }
 """The word on the wire and the error that it means."""
 

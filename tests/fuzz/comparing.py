@@ -114,7 +114,7 @@ def marker_differences(case: Case, mode: str, answer: Answer) -> Iterator[Found]
 
 def _is_parser_error(answer: Answer) -> bool:
     """Return whether the HTTP parser refused the request before anybody knew what it is."""
-    return answer == NO_ANSWER or (answer.status == 400 and answer.header("content-type").startswith("text/plain"))
+    return answer == NO_ANSWER or (answer.status == 400 and b"the request is no HTTP: " in answer.body)
 
 
 def shown(answer: Answer) -> str:

@@ -29,6 +29,7 @@ LEAVES: list[tuple[SidecarError | EngineError, int, str]] = [
     (errors.BadRerankRequest("r"), 400, "illegal_argument_exception"),
     (errors.RerankUnavailable("r"), 500, "rerank_unavailable"),
     (errors.ScorerStarting("r"), 500, "rerank_unavailable"),
+    (errors.Overloaded("r"), 500, "rerank_unavailable"),
     (errors.SchedulerFull("r"), 500, "rerank_unavailable"),
     (errors.ScoringTimeout("r"), 500, "rerank_unavailable"),
     (errors.ScorerLost("r"), 500, "rerank_unavailable"),
