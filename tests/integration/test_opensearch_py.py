@@ -353,7 +353,7 @@ def a_life(c: Any, i: str) -> Steps:
     yield c.get(index=i, id="2")
     yield c.indices.refresh(index=i)
     yield c.search(index=i, body={"query": {"match_all": {}}, "sort": BY_NUMBER})
-    yield c.delete(index=i, id="1")
+    yield c.delete(index=i, id="1", refresh=True)
     yield c.delete(index=i, id="1", ignore=404)
     yield c.exists(index=i, id="1")
     yield c.indices.put_mapping(index=i, body={"properties": {"late": {"type": "keyword"}}})
