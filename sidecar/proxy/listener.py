@@ -79,6 +79,7 @@ def server_context(cert: str, key: str | None = None, client_ca: str | None = No
         raise ConfigError(f"tls: {where}: {error.strerror or error}") from error
     if client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # which is the distribution's to say otherwise
     context.set_alpn_protocols(["http/1.1"])
     return context
 
