@@ -199,11 +199,12 @@ async def test_no_request_reaches_further() -> None:
 
 async def test_the_engine_s_own_addresses_are_not_followed() -> None:
     """Neither a redirect nor a link in a document."""
+    bystanders = set(threading.enumerate()) - {threading.current_thread()}
     moved = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{EVIL}/\r\nContent-Length: 0\r\n\r\n".encode()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(upstream(raw(moved)))
         port = await _served(stack, f"elasticsearch+{engine.url}")
-        with watching(()) as done:
+        with watching(bystanders) as done:
             answers = [
                 await _asked(port, "POST", target, search()) for target in ("/a/_search", "/_msearch", "/a/_doc")
             ]
