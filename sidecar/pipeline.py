@@ -25,35 +25,21 @@ from dataclasses import replace
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchRequest, SearchResponse
 from connectors.errors import EngineError
-from sidecar import (
-    answer,
-    cascade,
-    error_answers,
-    first_stage,
-    fusion,
-    marker,
-    observing,
-    passages,
-    reports,
-    response,
-    tracing,
-    two_steps,
-)
-from sidecar.admission import DEFAULT_MOST, MOST_OBSERVED, Admission
+from sidecar import answer, cascade, error_answers, first_stage, fusion, marker, passages, response, two_steps
+from sidecar.admission import Admission
 from sidecar.answer import Reply
 from sidecar.candidates import extract
-from sidecar.clock import Clock
 from sidecar.errors import ModelFailed, RerankUnavailable, ScoringTimeout, SidecarError
+from sidecar.experiments import observing
+from sidecar.experiments.observing import MOST_OBSERVED, Observer
 from sidecar.explaining import with_alignments
 from sidecar.first_stage import Exchange, FirstStage, Unusable, WholeAnswer
 from sidecar.marker import Marker
-from sidecar.observing import Observer
 from sidecar.passages import Document
 from sidecar.plan import Plan
 from sidecar.policy import Policy
 from sidecar.reading import Reader
 from sidecar.relaying import Relaying
-from sidecar.reports import Reports
 from sidecar.response import Placed, Ranked
 from sidecar.scorers import Scorers
 from sidecar.scoring import timing
@@ -62,6 +48,9 @@ from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.score_cache import CachedScorer, ScoreCache
 from sidecar.scoring.splitting import split
 from sidecar.searches import Search
+from sidecar.telemetry import reports, tracing
+from sidecar.telemetry.clock import Clock
+from sidecar.telemetry.reports import Reports
 from sidecar.text_fields import TextFields
 from sidecar.two_steps import HitWeights
 from sidecar.types import Candidate, Observation, Operation, Outcome, RerankOptions, SearchRecord, SkipReason
@@ -83,7 +72,7 @@ class RerankingConnector:
         models: Mapping[str, Scorer] | None = None,
         score_cache: ScoreCache | None = None,
         tenant_headers: Sequence[str] = (),
-        max_searches: int = DEFAULT_MOST,
+        max_searches: int | None = None,
         observe: Callable[[SearchRecord], None] = reports.nobody,
         compare: Callable[[Observation], None] = observing.nobody,
         max_observed: int = MOST_OBSERVED,
@@ -92,9 +81,9 @@ class RerankingConnector:
 
         `models` are further scorers, by the name that a policy's `model` or `prune_model` gives. `observe` gets one
         record per search. `score_cache` is the memory of policies with `score_cache`; callers share what is in it when
-        their headers of the names `tenant_headers` are equal. `max_searches` are reranked at the same time, others
-        are passed on as they are. `compare` gets what would have become of searches under a policy that only observes,
-        of which `max_observed` are looked at at the same time.
+        their headers of the names `tenant_headers` are equal. `max_searches` requests are reranked at the same time,
+        others are passed on as they are; None = all are reranked. `compare` gets what would have become of searches
+        under a policy that only observes, of which `max_observed` are looked at at the same time.
 
         Raises:
             ValueError: a policy names a model that is not in `models`.

@@ -12,8 +12,9 @@ from typing import Final
 from cachetools import TTLCache
 
 from connectors.base import Connector, SearchRequest, SearchResponse
-from sidecar import experiment, marker, searches, templates
+from sidecar import marker, searches, templates
 from sidecar.admission import Admission
+from sidecar.experiments import experiment
 from sidecar.plan import Plan
 from sidecar.policy import Policy
 from sidecar.requests import native, signatures

@@ -14,16 +14,16 @@ from dataclasses import replace
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchResponse
 from connectors.errors import AnswerTooLarge, EngineError
 from sidecar import error_answers, marker, templates
-from sidecar.clock import Clock
+from sidecar.experiments.observing import Observer
 from sidecar.marker import Marker
-from sidecar.observing import Observer
 from sidecar.reading import Reader
-from sidecar.reports import Reports
 from sidecar.requests import routes, streams
 from sidecar.requests.controls import strip_headers
 from sidecar.requests.routes import Route
 from sidecar.searches import Search
-from sidecar.seldom import Seldom
+from sidecar.telemetry.clock import Clock
+from sidecar.telemetry.reports import Reports
+from sidecar.telemetry.seldom import Seldom
 from sidecar.types import SkipReason
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,9 @@ from operator import attrgetter
 from typing import Final, assert_never
 
 from connectors.base import Connector, SearchRequest
-from sidecar import experiment, marker
+from sidecar import marker
 from sidecar.errors import BadRerankRequest, RerankUnavailable
+from sidecar.experiments import experiment
 from sidecar.first_stage import Exchange, ManySearches, OneSearch
 from sidecar.marker import Marker
 from sidecar.plan import Plan, Skip, plan

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final
 
-from sidecar import overlap
 from sidecar.evaluation import measures
 from sidecar.evaluation.comparison import Comparison, compare
 from sidecar.evaluation.measures import PerQuery
 from sidecar.evaluation.searching import SHOWN, Answers, RankedHit, Rankings, System
 from sidecar.evaluation.sources import Source
+from sidecar.experiments import overlap
 from sidecar.scoring.base import ModelFacts
 
 OVERLAP_DEPTH: Final = 10

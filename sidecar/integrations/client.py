@@ -20,8 +20,8 @@ from sidecar.integrations.settings import Rerank, RerankSettings, options_of, pl
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import IndexPolicy, Policy
 from sidecar.program.config import DEFAULT_MODEL
-from sidecar.reports import nobody
 from sidecar.scoring.base import Scorer
+from sidecar.telemetry.reports import nobody
 from sidecar.types import SearchRecord
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from pydantic_settings import (
 )
 
 from connectors.relay import EngineOptions, Signer
-from sidecar.admission import DEFAULT_MOST, MOST_OBSERVED
+from sidecar.admission import DEFAULT_MOST
 from sidecar.errors import ConfigError
+from sidecar.experiments.observing import MOST_OBSERVED
 from sidecar.policy import Experiment, IndexPolicy, Policy
 from sidecar.requests.controls import MAX_WINDOW
 from sidecar.scoring.token_cache import DEFAULT_CAPACITY_BYTES

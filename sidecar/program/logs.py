@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from sidecar import tracing
+from sidecar.telemetry import tracing
 
 LogFormat = Literal["text", "json"]
 

@@ -25,9 +25,8 @@ from connectors.errors import EngineError
 from connectors.tls import client_context
 from sidecar import tasks
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
-from sidecar.metrics import Metrics
-from sidecar.observe_log import ObserveLog
-from sidecar.observing import Tell
+from sidecar.experiments.observe_log import ObserveLog
+from sidecar.experiments.observing import Tell
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Example, Playground
 from sidecar.playground.page_files import PAGE_PATH
@@ -38,18 +37,19 @@ from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import Endpoints
 from sidecar.proxy.health import Health
 from sidecar.proxy.listener import Address, drain, listening, server_context
-from sidecar.reports import Observe
 from sidecar.rerank_api.api_key import ApiKey
 from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.scoring.score_cache import ScoreCache
 from sidecar.scoring.wire import ALIGN_PATH, FIGURES_PATH, MODEL_PATH, SCORE_PATH, SPLIT_PATH
-from sidecar.slow_log import SlowLog
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.reports import Observe
+from sidecar.telemetry.slow_log import SlowLog
 from sidecar.types import Observation, SearchRecord
 
 if TYPE_CHECKING:
     from connectors.relay import EngineOptions
-    from sidecar.open_telemetry import OpenTelemetry
     from sidecar.scoring.scheduler import LocalScorer
+    from sidecar.telemetry.open_telemetry import OpenTelemetry
 
 logger = logging.getLogger(__name__)
 
@@ -446,7 +446,7 @@ async def _telemetry(settings: Settings) -> AsyncIterator[OpenTelemetry | None]:
         yield None
         return
     try:
-        from sidecar import open_telemetry
+        from sidecar.telemetry import open_telemetry
     except ImportError as error:
         words = 'tracing.enabled: spans need OpenTelemetry: pip install "rerank-sidecar[otel]"'
         raise ConfigError(words) from error
@@ -462,7 +462,7 @@ async def _telemetry(settings: Settings) -> AsyncIterator[OpenTelemetry | None]:
 def _told(engine: Connector, telemetry: OpenTelemetry | None) -> Connector:
     if telemetry is None:
         return engine
-    from sidecar.open_telemetry import ToldEngine
+    from sidecar.telemetry.open_telemetry import ToldEngine
 
     return ToldEngine(engine)
 
@@ -470,7 +470,7 @@ def _told(engine: Connector, telemetry: OpenTelemetry | None) -> Connector:
 def _traced(reranking: Connector, telemetry: OpenTelemetry | None) -> Connector:
     if telemetry is None:
         return reranking
-    from sidecar.open_telemetry import TracedSearches
+    from sidecar.telemetry.open_telemetry import TracedSearches
 
     return TracedSearches(reranking, telemetry)
 
@@ -479,7 +479,7 @@ def _traced_endpoints(endpoints: Endpoints, telemetry: OpenTelemetry | None) -> 
     """Return endpoints of which those that score are traced; probes and metrics are not."""
     if telemetry is None:
         return endpoints
-    from sidecar.open_telemetry import traced_endpoint
+    from sidecar.telemetry.open_telemetry import traced_endpoint
 
     return {
         (method, path): traced_endpoint(endpoint, f"{method} {path}", telemetry) if method == "POST" else endpoint

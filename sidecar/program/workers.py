@@ -28,7 +28,6 @@ import aiohttp
 
 from sidecar.child import Child, SupervisorOptions
 from sidecar.errors import ConfigError
-from sidecar.metrics import ScorerFigures
 from sidecar.program.live import LivePolicies
 from sidecar.program.spreading import Spreading
 from sidecar.program.wiring import (
@@ -44,7 +43,8 @@ from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import FINISH_SECONDS, Address, bound, listening
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.worker import SupervisedScorer
-from sidecar.worker_metrics import WorkerMetrics
+from sidecar.telemetry.metrics import ScorerFigures
+from sidecar.telemetry.worker_metrics import WorkerMetrics
 
 ARGV: Final = (sys.executable, "-m", "sidecar", "front")
 LISTENING: Final = "listening on "

@@ -21,7 +21,7 @@ from connectors.errors import EngineError
 from connectors.header_bytes import keep_header_bytes
 from sidecar import error_answers
 from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
-from sidecar.seldom import Seldom
+from sidecar.telemetry.seldom import Seldom
 
 logger = logging.getLogger(__name__)
 

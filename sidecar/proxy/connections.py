@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from sidecar import error_answers
-from sidecar.seldom import Seldom
+from sidecar.telemetry.seldom import Seldom
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from sidecar import tasks, tracing
+from sidecar import tasks
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerLost, ScorerStarting, ScoringTimeout
 from sidecar.scoring import timing, wire
 from sidecar.scoring.alignments import Alignment
@@ -29,6 +29,7 @@ from sidecar.scoring.finding import Finder
 from sidecar.scoring.speech import Found, OwnSpeech, Speech
 from sidecar.scoring.splitting import Spans
 from sidecar.scoring.wire import ALIGN_PATH, FIGURES_PATH, SPLIT_PATH, ScoreCall
+from sidecar.telemetry import tracing
 
 log = logging.getLogger(__name__)
 

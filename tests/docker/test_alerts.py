@@ -12,12 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar import errors
 from sidecar.errors import RerankUnavailable
-from sidecar.metrics import Metrics, ScorerFigures
 from sidecar.proxy.endpoints import EndpointRequest
 from sidecar.scoring.figures import Figures
 from sidecar.scoring.scheduler import SchedulerStatistics
+from sidecar.telemetry.metrics import Metrics, ScorerFigures
+from sidecar.telemetry.worker_metrics import WorkerMetrics
 from sidecar.types import Operation, Outcome, SearchRecord, SkipReason
-from sidecar.worker_metrics import WorkerMetrics
 from tests.docker.dockerfile import FOLDER
 
 ALERTS = FOLDER / "alerts.yaml"

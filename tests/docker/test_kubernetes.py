@@ -161,5 +161,5 @@ def test_scaling_follows_a_metric_that_the_adapter_gives() -> None:
     assert rule["name"]["matches"] == name
     assert re.match(r"\w+", rule["seriesQuery"])[0] == name  # type: ignore[index]
     gauge = name.removeprefix("rerank_sidecar_scorer_")
-    metrics = (FOLDER.parent / "sidecar/metrics.py").read_text(encoding="utf-8")
+    metrics = (FOLDER.parent / "sidecar/telemetry/metrics.py").read_text(encoding="utf-8")
     assert f'"{gauge}"' in metrics

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sidecar import overlap
+from sidecar.experiments import overlap
 from sidecar.types import Observation, Outcome
 from tests.integration.books import BOOKS, put_documents
 from tests.integration.proxies import LastFirst, ShortestFirst, proxied

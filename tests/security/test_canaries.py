@@ -19,7 +19,6 @@ import pytest
 from connectors.relay import EngineFacts, EngineOptions, Relay, RelayConnector
 from sidecar import searches
 from sidecar.errors import ConfigError, ModelFailed
-from sidecar.metrics import Metrics
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Playground
 from sidecar.policy import Policy
@@ -29,6 +28,7 @@ from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.remote import RemoteOptions, RemoteScorer
+from sidecar.telemetry.metrics import Metrics
 from sidecar.types import RerankOptions
 from tests.program.processes import ANYWHERE, QUICK_END, Program, finished, free_port, running
 from tests.unit.doubles import FailingScorer, ScriptedScorer

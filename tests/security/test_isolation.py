@@ -24,7 +24,6 @@ import pytest
 import torch
 
 from connectors.base import Connector
-from sidecar.metrics import Metrics
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Playground
 from sidecar.policy import IndexPolicy, Policy
@@ -33,6 +32,7 @@ from sidecar.proxy.listener import Address, listening
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.scheduler import LocalScorer
 from sidecar.scoring.score_cache import ScoreCache
+from sidecar.telemetry.metrics import Metrics
 from sidecar.types import RerankOptions, SearchRecord
 from tests import tiny_models
 from tests.security.views import ALL, USERS, WORDS, Json, Views, secret

@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Final
 
 from connectors.detect import connect
-from sidecar.metrics import Metrics
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Playground
 from sidecar.policy import Policy
@@ -22,6 +21,7 @@ from sidecar.program import wiring
 from sidecar.program.config import load
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
+from sidecar.telemetry.metrics import Metrics
 from sidecar.types import RerankOptions
 from tests.unit.doubles import ScriptedScorer
 from tests.unit.raw_http import Answer, exchange, raw, reply, request, upstream

@@ -8,6 +8,13 @@ from sidecar.admission import Admission
 from sidecar.errors import Overloaded
 
 
+def test_without_a_bound_all_are_let_in() -> None:
+    """As for programs that call the connector themselves: only a front has callers that it does not know."""
+    admission = Admission(None)
+    with admission.held():
+        assert admission.failure() is None
+
+
 def test_so_many_are_let_in() -> None:
     """And another one as soon as one of them has ended, whatever ended it."""
     admission = Admission(2)

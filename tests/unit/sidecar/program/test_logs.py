@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sidecar import tracing
 from sidecar.program.logs import JsonLines, Unhurried
+from sidecar.telemetry import tracing
 
 RESERVED = {"time", "level", "logger", "process", "message", "event"}
 
 
 def record(message: str, *args: Any, level: int = logging.INFO, **more: Any) -> logging.LogRecord:
     """Return an event as a logger makes it."""
-    return logging.LogRecord("sidecar.reports", level, __file__, 1, message, args, more.get("exc_info"))
+    return logging.LogRecord("sidecar.telemetry.reports", level, __file__, 1, message, args, more.get("exc_info"))
 
 
 def line(message: str, *args: Any, **more: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_a_line_has_the_words_of_the_text_log_and_their_values_by_name() -> None
     assert ("search_degraded", "deadline", "search", 3) == tuple(
         found[key] for key in ("event", "reason", "operation", "count")
     )
-    assert ("warning", "sidecar.reports") == (found["level"], found["logger"])
+    assert ("warning", "sidecar.telemetry.reports") == (found["level"], found["logger"])
     assert found["time"].endswith("+00:00")
 
 

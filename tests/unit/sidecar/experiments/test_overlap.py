@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.overlap import jaccard, rbo
+from sidecar.experiments.overlap import jaccard, rbo
 
 RANKING = st.permutations(list("abcdefgh"))
 

@@ -5,11 +5,11 @@ import logging
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.metrics import Metrics, ScorerFigures
 from sidecar.proxy.endpoints import EndpointRequest
 from sidecar.scoring.figures import Figures
+from sidecar.telemetry.metrics import Metrics, ScorerFigures
+from sidecar.telemetry.worker_metrics import WorkerMetrics
 from sidecar.types import Operation, Outcome, SearchRecord
-from sidecar.worker_metrics import WorkerMetrics
 
 REQUEST = EndpointRequest(method="GET", path="/_rerank/metrics", headers=(), body=b"")
 OUTCOMES = "rerank_sidecar_rerank_outcomes_total"

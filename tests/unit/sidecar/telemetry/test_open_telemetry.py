@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from sidecar.open_telemetry import OpenTelemetry, ToldEngine, TracedSearches, exporting, traced_endpoint
+from sidecar.telemetry.open_telemetry import OpenTelemetry, ToldEngine, TracedSearches, exporting, traced_endpoint
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = (("traceparent", f"00-{TRACE}-{SPAN}-01"), ("TraceState", "vendor=1"), ("Authorization", "Basic canary1"))

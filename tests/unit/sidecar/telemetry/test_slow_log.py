@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from sidecar.slow_log import MOST_PER_SECOND, SlowLog
+from sidecar.telemetry.slow_log import MOST_PER_SECOND, SlowLog
 from sidecar.types import Operation, Outcome, SearchRecord
 
 

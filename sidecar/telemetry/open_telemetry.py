@@ -35,10 +35,11 @@ from connectors.base import (
     header,
     without_headers,
 )
-from sidecar import marker, tracing
+from sidecar import marker
 from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse
 from sidecar.requests import routes, signatures
-from sidecar.tracing import Attributes
+from sidecar.telemetry import tracing
+from sidecar.telemetry.tracing import Attributes
 
 NAME: Final = "rerank-sidecar"
 

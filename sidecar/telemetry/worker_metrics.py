@@ -17,8 +17,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from sidecar.metrics import ScorerFigures
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints
+from sidecar.telemetry.metrics import ScorerFigures
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar.errors import ScorerLost
-from sidecar.metrics import Metrics, ScorerFigures
 from sidecar.proxy.endpoints import EndpointRequest
 from sidecar.scoring.scheduler import LocalScorer
 from sidecar.scoring.score_cache import ScoreCache
+from sidecar.telemetry.metrics import Metrics, ScorerFigures
+from sidecar.telemetry.worker_metrics import WorkerMetrics
 from sidecar.types import Observation, Operation, Outcome, SearchRecord
-from sidecar.worker_metrics import WorkerMetrics
 from tests.unit.doubles import ScriptedScorer
 from tests.unit.sidecar.scoring.doubles import FakeModel
 
@@ -188,7 +188,7 @@ async def test_a_score_cache_is_shown(metrics: Metrics) -> None:
 def test_every_metric_is_documented(metrics: Metrics) -> None:
     """And nothing else is."""
     metrics.watch_score_cache(ScoreCache(10**6))
-    text = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[4] / "docs" / "metrics.md").read_text(encoding="utf-8")
     workers = WorkerMetrics({}, is_listening=bool, starts=len, scorers=ScorerFigures())
     families = [*metrics.registry.collect(), *workers.collect()]
     found = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in families}

@@ -17,15 +17,15 @@ from dataclasses import replace
 from typing import Final
 
 from connectors.errors import EngineError
-from sidecar import first_stage, marker, overlap, tasks
-from sidecar.admission import MOST_OBSERVED
-from sidecar.clock import Clock
+from sidecar import first_stage, marker, tasks
 from sidecar.errors import ModelFailed, RerankUnavailable
+from sidecar.experiments import overlap
 from sidecar.first_stage import FirstStage, Unusable, WholeAnswer
 from sidecar.marker import Marker
 from sidecar.plan import Plan
 from sidecar.response import Ranked
 from sidecar.searches import Search
+from sidecar.telemetry.clock import Clock
 from sidecar.text_fields import TextFields
 from sidecar.two_steps import HitWeights
 from sidecar.types import Observation, Operation, Outcome, RerankOptions, SkipReason
@@ -33,6 +33,9 @@ from sidecar.types import Observation, Operation, Outcome, RerankOptions, SkipRe
 logger = logging.getLogger(__name__)
 
 TOP: Final = 10
+
+MOST_OBSERVED: Final = 4
+"""Requests that are observed at the same time: each costs the engine a search, and this process its part of one."""
 
 Rank = Callable[[FirstStage, float | None], Awaitable[Ranked]]
 """Scores a first stage until a deadline, None for none; raises RerankUnavailable."""

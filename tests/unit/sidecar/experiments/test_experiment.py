@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.base import Headers
-from sidecar import experiment
+from sidecar.experiments import experiment
 from sidecar.marker import Marker
 from sidecar.plan import Plan
 from sidecar.policy import Experiment

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sidecar.clock import Clock
+from sidecar.telemetry.clock import Clock
 
 
 def test_stages_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connectors.base import SearchResponse
 from sidecar import marker
-from sidecar.clock import Clock
 from sidecar.marker import Marker
 from sidecar.searches import Search
-from sidecar.seldom import Seldom
+from sidecar.telemetry.clock import Clock
+from sidecar.telemetry.seldom import Seldom
 from sidecar.types import Outcome, SearchRecord
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sidecar import observe_log
-from sidecar.observe_log import ObserveLog
+from sidecar.experiments import observe_log
+from sidecar.experiments.observe_log import ObserveLog
 from sidecar.types import Observation, Operation, Outcome
 
 WHEN = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)

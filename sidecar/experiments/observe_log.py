@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.seldom import Seldom
+from sidecar.telemetry.seldom import Seldom
 from sidecar.types import Observation
 
 logger = logging.getLogger(__name__)

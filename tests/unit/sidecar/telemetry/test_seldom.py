@@ -1,6 +1,6 @@
 """Of many equal lines, one in a while."""
 
-from sidecar.seldom import Seldom
+from sidecar.telemetry.seldom import Seldom
 
 
 def test_the_first_is_told_at_once_and_the_others_are_counted() -> None:

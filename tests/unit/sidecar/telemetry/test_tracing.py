@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sidecar import tasks, tracing
-from sidecar.tracing import Attributes
+from sidecar import tasks
+from sidecar.telemetry import tracing
+from sidecar.telemetry.tracing import Attributes
 
 
 class NotingTrace:

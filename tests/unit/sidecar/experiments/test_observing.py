@@ -9,9 +9,10 @@ import pytest
 
 from connectors.base import RelayRequest, SearchRequest, SearchResponse
 from connectors.errors import EngineUnavailable
-from sidecar import overlap, tasks
+from sidecar import tasks
 from sidecar.errors import ScorerLost
-from sidecar.observing import Observer
+from sidecar.experiments import overlap
+from sidecar.experiments.observing import Observer
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import IndexPolicy, Policy
 from sidecar.response import Ranked
