@@ -24,7 +24,7 @@ from sidecar.evaluation import program
 from sidecar.evaluation.files import lines
 from sidecar.evaluation.request import EvaluationRequest, FusionChoice
 from sidecar.program.config import load as load_settings
-from sidecar.program.wiring import Options
+from sidecar.program.parts import Options
 from sidecar.scoring import models
 
 FAMILY: Final = {

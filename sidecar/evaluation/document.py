@@ -9,7 +9,7 @@ from typing import Any, Final
 from connectors.json_bytes import JsonObject
 from sidecar.evaluation.comparison import Comparison
 from sidecar.evaluation.results import OVERLAP_DEPTH, Measured, Reranked, Results, ShownQuery, percentile
-from sidecar.program import wiring
+from sidecar.program import parts
 
 PERCENTILES: Final = (50, 95, 99)
 
@@ -19,7 +19,7 @@ def document(results: Results) -> JsonObject:
     source = results.source
     dataset = source.dataset
     return {
-        "version": wiring.program_version(),
+        "version": parts.program_version(),
         "dataset": {
             "name": dataset.name,
             "queries": len(dataset.queries),

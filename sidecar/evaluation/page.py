@@ -15,7 +15,7 @@ from sidecar.evaluation import plots
 from sidecar.evaluation.document import PERCENTILES, milliseconds
 from sidecar.evaluation.results import OVERLAP_DEPTH, Reranked, Results, ShownQuery
 from sidecar.evaluation.table import FIRST_STAGE, heading
-from sidecar.program import wiring
+from sidecar.program import parts
 
 _COLUMNS: Final = (
     "Jaccard and RBO say how far the two rankings agree: 1 is the same ranking. Scored: candidates for a query, in the "
@@ -50,11 +50,11 @@ def _parts(results: Results) -> Iterable[str]:
 
 
 def _facts(results: Results) -> str:
-    models = {system.facts.name: wiring.model_line(system.facts) for system in results.systems}
+    models = {system.facts.name: parts.model_line(system.facts) for system in results.systems}
     rows = [
         *heading(results),
         *(("model", line) for line in models.values()),
-        ("program", f"rerank-sidecar {wiring.program_version()}"),
+        ("program", f"rerank-sidecar {parts.program_version()}"),
     ]
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in rows)}</dl>"
 

@@ -28,8 +28,8 @@ from sidecar.evaluation.results import Reranked, Results, gather
 from sidecar.evaluation.runs import ScoredId
 from sidecar.evaluation.searching import Rankings, System, search_all
 from sidecar.evaluation.sources import EMBEDDED, Source, open_source
-from sidecar.program import wiring
-from sidecar.program.wiring import Options
+from sidecar.program import parts
+from sidecar.program.parts import Options
 from sidecar.types import RerankOptions
 
 Announce = Callable[[str], None]
@@ -70,10 +70,10 @@ async def measure(
         base = settings_of(options, request, source)
         scorers = [await stack.enter_async_context(_loaded(each)) for each in _each_model(options, request, base)]
         for scorer in scorers:
-            announce(f"model: {wiring.model_line(scorer.describe())}")
+            announce(f"model: {parts.model_line(scorer.describe())}")
         pruner = await _pruner(stack, options, request, base)
         if pruner is not None:
-            announce(f"pruner: {wiring.model_line(pruner.describe())}")
+            announce(f"pruner: {parts.model_line(pruner.describe())}")
         asked = AskedOnce(source.engine)
         systems = _systems(asked, scorers, pruner, base, request)
         with bar("queries", len(source.dataset.queries)) as advance:
@@ -132,9 +132,9 @@ def _each_model(options: Options, request: EvaluationRequest, base: RerankOption
 @asynccontextmanager
 async def _loaded(options: Options) -> AsyncIterator[ScoredOnce]:
     """Give the scorer of some options once it can score. Raises RerankUnavailable when it cannot be had."""
-    async with wiring.open_any_scorer(options) as scorer:
+    async with parts.open_any_scorer(options) as scorer:
         with bar(f"loading {options.settings.model.name}"):
-            await wiring.await_facts(scorer)
+            await parts.await_facts(scorer)
         yield ScoredOnce(scorer)
 
 

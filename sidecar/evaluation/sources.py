@@ -21,8 +21,8 @@ from sidecar.evaluation.progress import bar
 from sidecar.evaluation.request import EvaluationRequest, Question, question
 from sidecar.evaluation.runs import Run
 from sidecar.evaluation.stored_run import INDEX, StoredRun
-from sidecar.program import wiring
-from sidecar.program.wiring import Options
+from sidecar.program import parts
+from sidecar.program.parts import Options
 
 EMBEDDED: Final = "embedded"
 _EMBEDDED_INDEX: Final = "corpus"
@@ -76,7 +76,7 @@ async def open_source(options: Options, request: EvaluationRequest, dataset: Dat
     index = request.index or (_FILE_INDEX if url.startswith(f"{EMBEDDED}:") else None)
     if index is None:
         raise ConfigError(f"--index: say which index of {options.settings.engine.printable_urls[0]} is searched")
-    async with wiring.open_engine(options.settings) as engine:
+    async with parts.open_engine(options.settings) as engine:
         await engine.ping()
         if request.index_corpus:
             yield await _indexed(engine, request, dataset, index)

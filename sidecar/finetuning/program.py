@@ -36,7 +36,7 @@ from sidecar.finetuning.mining import Mined
 from sidecar.finetuning.report import Course, NotBetter
 from sidecar.finetuning.request import MEASURE, FinetuneRequest
 from sidecar.finetuning.split import held_out
-from sidecar.program.wiring import Options
+from sidecar.program.parts import Options
 from sidecar.scoring import models
 from sidecar.scoring.devices import place
 from sidecar.scoring.model_folder import ModelFolder

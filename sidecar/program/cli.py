@@ -121,10 +121,10 @@ def serve(
 
             print(json.dumps(settings.printable(), indent=2))
             return
-        from sidecar.program import wiring
+        from sidecar.program import parts, wiring
         from sidecar.program.config import load
 
-        options = wiring.Options(
+        options = parts.Options(
             settings=settings,
             allow_test_scorers=allow_test_scorers,
             announce=_announcer(settings),
@@ -165,9 +165,9 @@ def score(
             log_level=log_level,
             log_format=log_format,
         )
-        from sidecar.program import wiring
+        from sidecar.program import parts, wiring
 
-        options = wiring.Options(settings=settings, announce=_announcer(settings))
+        options = parts.Options(settings=settings, announce=_announcer(settings))
         _run(wiring.score(options, listen, is_child=exit_with_parent))
 
 
@@ -247,9 +247,9 @@ def _inspect(
     config, engine, model, scorer, log_level = flags
     with _exit_codes():
         settings = _settings(config, engine__url=engine, model__name=model, scorer__url=scorer, log_level=log_level)
-        from sidecar.program import wiring
+        from sidecar.program import parts
 
-        _run(command(wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)))
+        _run(command(parts.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)))
 
 
 @app.command()
@@ -324,7 +324,7 @@ def evaluate(
         settings = _settings(config, engine__url=engine, scorer__url=scorer, log_level=log_level)
         from sidecar.evaluation import program
         from sidecar.evaluation.request import EvaluationRequest, FusionChoice
-        from sidecar.program import wiring
+        from sidecar.program import parts
 
         request = EvaluationRequest(
             dataset=dataset,
@@ -349,7 +349,7 @@ def evaluate(
             json=json_file,
             html=html_file,
         )
-        options = wiring.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
+        options = parts.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
         _run(program.run(options, request, _announce))
 
 
@@ -426,7 +426,7 @@ def finetune(
         settings = _settings(config, engine__url=engine, log_level=log_level)
         from sidecar.finetuning import program
         from sidecar.finetuning.request import FinetuneRequest
-        from sidecar.program import wiring
+        from sidecar.program import parts
 
         request = FinetuneRequest(
             dataset=dataset,
@@ -460,7 +460,7 @@ def finetune(
             json=json_file,
             html=html_file,
         )
-        program.run(wiring.Options(settings=settings, announce=_announce), request, _announce)
+        program.run(parts.Options(settings=settings, announce=_announce), request, _announce)
 
 
 @app.command("print-config")
@@ -497,6 +497,6 @@ def print_setup(
 @app.command()
 def version() -> None:
     """Print the version."""
-    from sidecar.program.wiring import program_version
+    from sidecar.program.parts import program_version
 
     print(program_version())

@@ -21,10 +21,10 @@ from sidecar.marker import HEADER
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Example
 from sidecar.playground.page_files import PAGE_PATH
-from sidecar.program import wiring
+from sidecar.program import parts, wiring
 from sidecar.program.config import Settings
 from sidecar.program.inspection import Explained, explained, print_table
-from sidecar.program.wiring import Options
+from sidecar.program.parts import Options
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
 
@@ -53,11 +53,11 @@ async def run(settings: Settings, *, is_own_engine: bool, once: bool, announce: 
     settings = _with_deadline(settings)
     options = Options(settings=settings, announce=announce)
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(wiring.open_engine(settings))
-        scorer = await stack.enter_async_context(wiring.open_local_scorer(options))
+        engine = await stack.enter_async_context(parts.open_engine(settings))
+        scorer = await stack.enter_async_context(parts.open_local_scorer(options))
         announce(f"engine: {engine.name}{'' if is_own_engine else f' with {sample.size()} sample articles'}")
         facts = await scorer.loaded()
-        announce(f"model:  {wiring.model_line(facts)}; {_patience(settings)}")
+        announce(f"model:  {parts.model_line(facts)}; {_patience(settings)}")
         page = wiring.playground(engine, scorer, settings, () if is_own_engine else _examples())
         reranked = RerankingConnector(engine, scorer, settings.policy(), observe=page.traffic.observe)
         bare_url = settings.engine.printable_urls[0]

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from sidecar.errors import ConfigError
-from sidecar.program import logs, wiring
+from sidecar.program import logs, parts, wiring
 from sidecar.program.config import Settings
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse
 from sidecar.proxy.listener import Address
@@ -30,7 +30,7 @@ PATIENCE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a front is told by its parent, as one line of JSON; the fields are those of `wiring.Place` as values."""
+    """What a front is told by its parent, as one line of JSON; the fields are those of `parts.Place` as values."""
 
     settings: dict[str, Any]
     live: dict[str, Any]
@@ -52,10 +52,10 @@ class Order:
         except (ValueError, TypeError) as error:
             raise ConfigError("front: this command is for `serve --workers` to start") from error
 
-    def options(self, announce: Callable[[str], None]) -> wiring.Options:
+    def options(self, announce: Callable[[str], None]) -> parts.Options:
         """Return what `wiring.serve` takes."""
         parent = _Parent(self.parent.removeprefix("unix:"))
-        place = wiring.Place(
+        place = parts.Place(
             sockets=[socket.socket(fileno=each) for each in self.sockets],
             scorers=self.scorers,
             admin=Address.parse(self.admin),
@@ -63,7 +63,7 @@ class Order:
             live=self.live,
         )
         settings = Settings(**self.settings)
-        return wiring.Options(
+        return parts.Options(
             settings=settings, allow_test_scorers=self.allow_test_scorers, announce=announce, place=place
         )
 

@@ -21,8 +21,8 @@ from sidecar.errors import ConfigError, RerankUnavailable, SidecarError
 from sidecar.marker import HEADER
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
-from sidecar.program import wiring
-from sidecar.program.wiring import Options
+from sidecar.program import parts
+from sidecar.program.parts import Options
 from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.types import RerankOptions
 
@@ -54,16 +54,16 @@ async def check(options: Options, announce: Announce) -> None:
     """
     problems: list[str] = []
     announce(f"configuration: ok, listening would be at {options.settings.listen}")
-    async with wiring.open_engine(options.settings) as engine:
+    async with parts.open_engine(options.settings) as engine:
         try:
             await engine.ping()
             announce(f"engine: {engine.name} at {', '.join(options.settings.engine.printable_urls)}")
         except EngineError as error:
             problems.append(f"engine: {error}")
-    async with wiring.open_any_scorer(options) as scorer:
+    async with parts.open_any_scorer(options) as scorer:
         try:
-            facts = await wiring.await_facts(scorer)
-            announce(f"model: {wiring.model_line(facts)}")
+            facts = await parts.await_facts(scorer)
+            announce(f"model: {parts.model_line(facts)}")
             announce(_budget_line(facts, options.settings.policy().defaults))
         except RerankUnavailable as error:
             problems.append(f"scorer: {error}")
@@ -93,8 +93,8 @@ async def explain(options: Options, index: str, query: str, *, size: int, as_jso
         ConfigError: `query` begins as JSON and is none.
     """
     request = _request(index, query, size)
-    async with wiring.open_engine(options.settings) as engine, wiring.open_any_scorer(options) as scorer:
-        await wiring.await_facts(scorer)
+    async with parts.open_engine(options.settings) as engine, parts.open_any_scorer(options) as scorer:
+        await parts.await_facts(scorer)
         answer = await _reranking(options, engine, scorer).search(request)
     answer.raise_for_status()
     marker = header(answer.headers, HEADER) or ""

@@ -29,16 +29,9 @@ import aiohttp
 from sidecar.child import Child, SupervisorOptions
 from sidecar.errors import ConfigError
 from sidecar.program.live import LivePolicies
+from sidecar.program.parts import EMBEDDED, Options, open_models, open_scorer
 from sidecar.program.spreading import Spreading
-from sidecar.program.wiring import (
-    EMBEDDED,
-    Options,
-    health_of,
-    open_admin,
-    open_models,
-    open_scorer,
-    until_stopped,
-)
+from sidecar.program.wiring import health_of, open_admin, until_stopped
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import FINISH_SECONDS, Address, bound, listening
 from sidecar.scoring.base import Scorer

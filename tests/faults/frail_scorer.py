@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from sidecar.errors import RerankUnavailable
 from sidecar.program import wiring
 from sidecar.program.config import Settings
-from sidecar.program.wiring import Options
+from sidecar.program.parts import Options
 from sidecar.scoring import loading
 from sidecar.scoring.base import ModelFacts, TokenPair
 from sidecar.scoring.scheduler import LocalScorer

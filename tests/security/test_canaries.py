@@ -22,7 +22,7 @@ from sidecar.errors import ConfigError, ModelFailed
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Playground
 from sidecar.policy import Policy
-from sidecar.program import wiring
+from sidecar.program import parts, wiring
 from sidecar.program.config import load
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
@@ -141,7 +141,7 @@ async def test_no_secret_is_told_when_the_engine_is_down(caplog: pytest.LogCaptu
     caplog.set_level(logging.DEBUG)
     url = f"http://anna:{OWN}@127.0.0.1:{free_port()}"
     settings = load(None, {"engine.url": url})
-    async with wiring.open_engine(settings) as connector:
+    async with parts.open_engine(settings) as connector:
         reranking = RerankingConnector(connector, ScriptedScorer(), Policy())
         async with listening(ProxyApp(reranking, {}), Address.parse("127.0.0.1:0")) as address:
             found = Place(address.port, caplog, [])
@@ -272,7 +272,7 @@ def test_a_check_tells_no_secret_of_its_settings() -> None:
 async def test_a_wrong_address_is_told_without_its_secrets(url: str) -> None:
     """That of an engine, and that of a scorer."""
     settings = load(None, {"engine.url": url, "scorer.url": url, "scorer.api_key": OWN})
-    for opened in (wiring.open_engine(settings), wiring.open_scorer(wiring.Options(settings=settings))):
+    for opened in (parts.open_engine(settings), parts.open_scorer(parts.Options(settings=settings))):
         with pytest.raises(ConfigError) as refused:
             await opened.__aenter__()
         assert OWN not in str(refused.value)

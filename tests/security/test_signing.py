@@ -15,7 +15,7 @@ from connectors.relay import EngineFacts, EngineOptions, Relay, RelayConnector
 from sidecar.errors import ConfigError
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
-from sidecar.program import wiring
+from sidecar.program import parts
 from sidecar.program.config import load
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.listener import Address, listening
@@ -280,7 +280,7 @@ async def test_the_program_signs(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RERANK_SIDECAR_ENGINE__AWS_REGION", "eu-central-1")
         monkeypatch.setenv("RERANK_SIDECAR_ENGINE__AWS_SERVICE", "aoss")
         settings = load(None, {"engine.url": engine.url})
-        async with wiring.open_engine(settings) as connector:
+        async with parts.open_engine(settings) as connector:
             await connector.ping()
     assert settings.policy().resigns
     assert len(engine.received) == 2

@@ -17,7 +17,7 @@ import trustme
 
 from connectors.relay import EngineFacts, EngineOptions, Relay, RelayConnector
 from sidecar.errors import ConfigError
-from sidecar.program import wiring
+from sidecar.program import parts
 from sidecar.program.config import load
 from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints, json_response
@@ -257,8 +257,8 @@ async def test_certificates_that_cannot_be_read_stop_the_program(section: str, o
     (tmp_path / "text.pem").write_text("no certificate")
     for setting, path in (("ca_certs", missing), ("ca_certs", str(tmp_path / "text.pem")), ("client_cert", missing)):
         flags = {f"{section}.url": "https://localhost:1", f"{section}.{setting}": path, f"{section}.client_key": key}
-        options = wiring.Options(settings=load(None, flags))
-        opened = wiring.open_engine(options.settings) if section == "engine" else wiring.open_scorer(options)
+        options = parts.Options(settings=load(None, flags))
+        opened = parts.open_engine(options.settings) if section == "engine" else parts.open_scorer(options)
         with pytest.raises(ConfigError, match=f"^{section}.ca_certs.*{Path(path).name}"):
             await opened.__aenter__()
 
@@ -287,6 +287,6 @@ async def test_a_scorer_elsewhere_is_reached_over_tls(ours: Files) -> None:
             "client_key": private,
         }
         settings = load(None, {f"scorer.{name}": value for name, value in {**flags, "api_key": "k"}.items()})
-        async with wiring.open_scorer(wiring.Options(settings=settings)) as scorer:
-            await wiring.await_facts(scorer)
+        async with parts.open_scorer(parts.Options(settings=settings)) as scorer:
+            await parts.await_facts(scorer)
             assert [-0.03] == await scorer.score("a", ["abc"])

@@ -12,7 +12,7 @@ from sidecar.errors import ConfigError, RerankUnavailable
 from sidecar.evaluation import program
 from sidecar.evaluation.request import EvaluationRequest, FusionChoice
 from sidecar.program.config import load as load_settings
-from sidecar.program.wiring import Options
+from sidecar.program.parts import Options
 
 DATA = Path(os.environ.get("RERANK_TEST_DATA", Path(__file__).parents[5] / "shared" / "data"))
 NAMES = ("nDCG@10", "RR@10", "AP", "R@100")
@@ -132,7 +132,7 @@ async def test_settings_of_the_index_hold(tmp_path: Path) -> None:
 
 async def test_several_models_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each by its name; a folder in front of it is left out where the names differ without it."""
-    from sidecar.program import wiring
+    from sidecar.program import parts
     from tests.unit.doubles import ScriptedScorer
 
     class Opened:
@@ -145,7 +145,7 @@ async def test_several_models_are_one_table(tmp_path: Path, monkeypatch: pytest.
         async def __aexit__(self, *_: object) -> None:
             await self.scorer.aclose()
 
-    monkeypatch.setattr(wiring, "open_any_scorer", Opened)
+    monkeypatch.setattr(parts, "open_any_scorer", Opened)
     request = EvaluationRequest(dataset="sample", models=("a/one", "b/two", "a/one"), windows=(5,), limit=2)
     found = await evaluated(tmp_path, request)
     assert ["one window=5 model_only", "two window=5 model_only"] == [system["label"] for system in found["systems"]]

@@ -11,7 +11,7 @@ from sidecar.evaluation import datasets
 from sidecar.evaluation.request import EvaluationRequest
 from sidecar.evaluation.sources import Source, open_source
 from sidecar.program.config import load as load_settings
-from sidecar.program.wiring import Options
+from sidecar.program.parts import Options
 
 CORPUS = [{"_id": "a", "title": "Skies", "text": "They are blue."}, {"_id": "b", "text": "Seas are deep."}]
 

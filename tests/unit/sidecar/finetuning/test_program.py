@@ -13,7 +13,7 @@ from sidecar.finetuning import program
 from sidecar.finetuning.report import NotBetter
 from sidecar.finetuning.request import FinetuneRequest
 from sidecar.program.config import load as load_settings
-from sidecar.program.wiring import Options
+from sidecar.program.parts import Options
 from tests import tiny_models
 from tests.unit.sidecar.finetuning import lessons
 
