@@ -11,8 +11,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 
 from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.hdrs import METH_CONNECT
 from aiohttp.http import HttpVersion10, HttpVersion11
 
@@ -65,7 +67,9 @@ class Body:
 
 
 class PlainResponse(web.StreamResponse):
-    """A response that carries the headers it was given and no others."""
+    """A response that carries the headers it was given and no others; its head leaves with what follows at once."""
+
+    _send_headers_immediately = False
 
     async def _prepare_headers(self) -> None:
         given = {name.lower() for name in self.headers}
@@ -139,10 +143,13 @@ class ProxyApp:
     async def _stream(self, request: web.BaseRequest, answer: RelayResponse) -> web.StreamResponse:
         response = self._response(request, answer.status, answer.reason, answer.headers)
         await response.prepare(request)
+        send_head = partial(_send_head, request.writer)
+        asyncio.get_running_loop().call_soon(send_head)  # so that it waits for nothing that is not here yet
         try:
             async for chunk in answer.chunks:
                 await response.write(chunk)
         except EngineError as error:
+            send_head()
             # an answer that breaks off must not look complete: no last chunk, a closed connection
             if (more := self._seldom.turn(f"broke off: {type(error).__name__}")) is not None:
                 logger.warning("engine_answer_broke_off error=%s left_out=%d", error, more)
@@ -198,6 +205,12 @@ def _refusal(request: web.BaseRequest, target: str) -> EndpointResponse | None:
     if request.method == METH_CONNECT:
         return _refused(405, f"Incorrect HTTP method for uri [{target[:80]}] and method [CONNECT]")
     return None
+
+
+def _send_head(writer: AbstractStreamWriter) -> None:
+    """Send a head that is still held back; the caller's going is seen by what is written next."""
+    with suppress(ConnectionResetError):
+        writer.send_headers()
 
 
 async def _continue_if_expected(request: web.BaseRequest) -> None:

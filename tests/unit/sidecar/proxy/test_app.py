@@ -4,12 +4,13 @@ import asyncio
 import gzip
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiohttp.http_writer import StreamWriter
 
 from connectors.base import Connector
 from connectors.relay import EngineFacts, EngineOptions, Relay, RelayConnector
@@ -353,6 +354,52 @@ async def test_an_answer_is_streamed_as_it_comes(proxy_of: ProxyOf) -> None:
         assert b"2\r\nde\r\n0\r\n\r\n" == await reader.read()
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_head_does_not_wait_for_its_body(proxy_of: ProxyOf) -> None:
+    """Which may be a search that takes minutes."""
+    go_on = asyncio.Event()
+
+    async def slow(received: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+        await go_on.wait()
+        writer.write(b"abc")
+
+    async with proxy_of(slow) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(request("GET", "/"))
+        async with asyncio.timeout(2):
+            await reader.readuntil(b"\r\n\r\n")
+        go_on.set()
+        assert b"abc" == await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_head_and_body_that_are_both_here_are_sent_as_one(
+    proxy_of: ProxyOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending is the most that an answer costs us."""
+    sent: list[bytes] = []
+    async with proxy_of(reply(b"abc")) as proxy:
+        write, several = StreamWriter._write, StreamWriter._writelines
+
+        def is_answer(writer: StreamWriter) -> bool:
+            return writer.transport is not None and writer.transport.get_extra_info("sockname")[1] == proxy.port
+
+        def recorded(writer: StreamWriter, chunk: bytes) -> None:
+            if is_answer(writer):
+                sent.append(chunk)
+            write(writer, chunk)
+
+        def recorded_several(writer: StreamWriter, chunks: Sequence[bytes]) -> None:
+            recorded(writer, b"".join(chunks)) if is_answer(writer) else several(writer, chunks)
+
+        monkeypatch.setattr(StreamWriter, "_write", recorded)
+        monkeypatch.setattr(StreamWriter, "_writelines", recorded_several)
+        await proxy.send("GET", "/")
+    assert 1 == len(sent)
+    assert sent[0].endswith(b"\r\n\r\nabc")
 
 
 # --- once ---------------------------------------------------------------------------------------------------
