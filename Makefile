@@ -59,8 +59,9 @@ faults: setup engines  ## faults of engine and scorer, five times in a row, then
 	@RERANK_FAULTS_BULK_BYTES=16777216 $(BIN)/python -m pytest tests/faults/test_engine_side.py --quiet -k bulk $(ARGS)
 	@RERANK_FAULTS_SEARCHES=$(or $(N),10000) $(BIN)/python -m pytest tests/faults --capture=no $(ARGS)
 
-soak: setup  ## searches without end: memory stays flat; N=10000: how many
-	@RERANK_SOAK_REQUESTS=$(or $(N),10000) $(BIN)/python -m pytest tests/program/test_steady_memory.py $(ARGS)
+soak: setup  ## traffic of all kinds for 20 minutes, and 10,000 searches as fast as they go: memory, files and tasks stay level; ARGS="--hours 8"
+	@RERANK_SOAK_REQUESTS=$(or $(N),10000) $(BIN)/python -m pytest tests/program/test_steady_memory.py
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 security: setup engines  ## probes of the HTTP parser, 100,000 requests of two users, bombs, TLS, signatures; N=20000
 	@RERANK_SECURITY_REQUESTS=$(or $(N),100000) $(BIN)/python -m pytest tests/security $(ARGS)

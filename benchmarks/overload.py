@@ -74,9 +74,9 @@ class SearchJudge:
         return ""
 
 
-def search(judge: SearchJudge, size: int) -> Call:
+def search(judge: SearchJudge, size: int, words: str = "what do people search") -> Call:
     """Return a search for `size` hits."""
-    body = {"query": {"match": {"text": "what do people search"}}, "size": size}
+    body = {"query": {"match": {"text": words}}, "size": size}
     return Call(
         method="POST",
         path="/sink/_search",

@@ -46,6 +46,17 @@ class Server:
         """The most that it has held since `forget_peak`."""
         return _memory(self.pid, "VmHWM")
 
+    @property
+    def children(self) -> list[Server]:
+        """The processes that it has started, such as the one that scores; they have no URL here."""
+        started = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        return [Server("", int(pid)) for pid in started.split()]
+
+    @property
+    def open_files(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def forget_peak(self) -> None:
         """Measure the peak from now on."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")

@@ -41,7 +41,7 @@ ScorerOption = Annotated[
     ),
 ]
 AllowTestOption = Annotated[
-    bool, typer.Option("--allow-test-scorers", help="Permit `--scorer test:NAME`. Never in production.")
+    bool, typer.Option("--allow-test-scorers", help="Permit `test:NAME` as a scorer or a model. Never in production.")
 ]
 ListenOption = Annotated[str | None, typer.Option("--listen", help="host:port, or unix:/path.")]
 LogOption = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")]
@@ -57,11 +57,16 @@ def _exit_codes() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        typer.echo(f"rerank-sidecar: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise _exit(2, error) from error
     except (SidecarError, EngineError) as error:
-        typer.echo(f"rerank-sidecar: {error}", err=True)
-        raise typer.Exit(1) from error
+        raise _exit(1, error) from error
+
+
+def _exit(code: int, error: Exception) -> typer.Exit:
+    """Return what ends the program, with the error as the last thing that it says."""
+    logging.shutdown()  # the log has a thread of its own
+    typer.echo(f"rerank-sidecar: {error}", err=True)
+    return typer.Exit(code)
 
 
 def _settings(config: Path | None, **flags: Any) -> Settings:
@@ -150,6 +155,7 @@ def score(
         int | None, typer.Option("--token-cache-bytes", help="Memory for token ids of texts.")
     ] = None,
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
+    allow_test_scorers: AllowTestOption = False,
     log_level: LogOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
@@ -167,7 +173,7 @@ def score(
         )
         from sidecar.program import parts, wiring
 
-        options = parts.Options(settings=settings, announce=_announcer(settings))
+        options = parts.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announcer(settings))
         _run(wiring.score(options, listen, is_child=exit_with_parent))
 
 
@@ -346,6 +352,89 @@ def evaluate(
             limit=limit,
             save_first_stage=save_first_stage,
             save_run=save_run,
+            json=json_file,
+            html=html_file,
+        )
+        options = parts.Options(settings=settings, allow_test_scorers=allow_test_scorers, announce=_announce)
+        _run(program.run(options, request, _announce))
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Slow logs or query logs of the engine, observe logs with searches, files of requests (JSON lines), "
+            "bodies of _msearch, .har files or access logs; mixed, and .gz, too.",
+            show_default=False,
+        ),
+    ],
+    engine: EngineOption = None,
+    model: ModelOption = None,
+    index: Annotated[
+        str | None, typer.Option("--index", help="Search this index in place of the recorded ones.")
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", min=0, help="Searches a second at most, 0 for no bound; each asks the engine twice."),
+    ] = 10.0,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, max=64, help="Searches in hand at the same time.")
+    ] = 2,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Recorded searches at most, drawn at random.")
+    ] = None,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Send a search as often as it was recorded (default: once, with that weight).")
+    ] = False,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            "--depth", min=1, max=1000, help="Compare the first hits (default: the caller's page; with judgments 100)."
+        ),
+    ] = None,
+    qrels: Annotated[
+        Path | None,
+        typer.Option("--qrels", help="Judgments by the searches' words (Quepid's .csv) or X-Opaque-Id (TREC, .tsv)."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Folder with queries.jsonl and qrels, as `evaluate` has it.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option("--measure", help="As ir-measures has it; the first is compared; repeatable.")
+    ] = None,
+    relevant_from: Annotated[
+        int, typer.Option("--relevant-from", min=1, help="Lowest grade that is relevant to RR, AP, P and R.")
+    ] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a report as one HTML page.")] = None,
+    config: ConfigOption = None,
+    scorer: ScorerOption = None,
+    allow_test_scorers: AllowTestOption = False,
+    log_level: LogOption = "warning",
+) -> None:
+    """Send recorded searches again, to the engine and reranked, and report what changes (docs/replay.md).
+
+    Only searches are sent, and nothing is written to the engine.
+    """
+    with _exit_codes():
+        settings = _settings(config, engine__url=engine, model__name=model, scorer__url=scorer, log_level=log_level)
+        from sidecar.program import parts
+        from sidecar.replay import program
+        from sidecar.replay.request import ReplayRequest
+
+        request = ReplayRequest(
+            files=tuple(files),
+            index=index,
+            rate=rate,
+            concurrency=concurrency,
+            limit=limit,
+            is_all=is_all,
+            depth=depth,
+            qrels=qrels,
+            dataset=dataset,
+            measures=tuple(measure or ()),
+            relevant_from=relevant_from,
             json=json_file,
             html=html_file,
         )

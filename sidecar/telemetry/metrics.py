@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -87,6 +87,8 @@ class Metrics:
         )
         info = Gauge("rerank_sidecar_build_info", "Version of this program", ["version"], registry=self.registry)
         info.labels(version).set(1)
+        self._tasks = Gauge("rerank_sidecar_tasks", "Tasks of the event loop", registry=self.registry)
+        ProcessCollector(registry=self.registry)
         self._scorers = ScorerFigures()
         self.registry.register(self._scorers)
 
@@ -128,6 +130,7 @@ class Metrics:
 
     async def _expose(self, _: EndpointRequest) -> EndpointResponse:
         await self._scorers.look()
+        self._tasks.set(len(asyncio.all_tasks()))
         return EndpointResponse(body=generate_latest(self.registry), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import engine, memory, overhead, overload, service
+from benchmarks import engine, memory, overhead, overload, service, soak
 from tests import tiny_models
 
 pytestmark = pytest.mark.timeout(240)
@@ -80,3 +80,15 @@ def test_overload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = json.loads(file.read_text())["outcome"]
     assert {} == outcome["searches"]["faults"] == outcome["beside"]["faults"]
     assert outcome["searches"]["requests"] == sum(outcome["markers"].values())
+
+
+def test_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every answer is right, of all kinds of requests, and what the program holds is seen."""
+    file = tmp_path / "soak.json"
+    with pytest.raises(SystemExit) as ended:
+        soak.main(["--quick", "--json", str(file)])
+    assert 0 == ended.value.code, capsys.readouterr().out
+    outcome = json.loads(file.read_text())["outcome"]
+    assert {} == outcome["faults"]
+    assert outcome["requests"] > outcome["abandoned"] > 0
+    assert {"memory of the front", "open files of the front", "tasks of the front"} == set(outcome["looks"])

@@ -100,9 +100,9 @@ def test_the_policies_in_force_have_one_digest(metrics: Metrics) -> None:
 
 
 def test_every_name_begins_alike(metrics: Metrics) -> None:
-    """And no label says an index or a query."""
+    """But for those that every Python process tells; and no label says an index or a query."""
     families = list(metrics.registry.collect())
-    assert all(family.name.startswith("rerank_sidecar_") for family in families)
+    assert all(family.name.startswith(("rerank_sidecar_", "process_")) for family in families)
     labels = {label for family in families for sample in family.samples for label in sample.labels}
     assert {"operation", "outcome", "reason", "stage", "le", "version"} == labels
 
@@ -194,7 +194,7 @@ def test_every_metric_is_documented(metrics: Metrics) -> None:
     found = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in families}
     sections = zip(re.split(r"^Names begin with|Names begin with", text), ("", "scorer_", "score_cache_"), strict=True)
     documented = {
-        name if name.startswith("rerank_sidecar_") else f"rerank_sidecar_{prefix}{name}"
+        name if name.startswith(("rerank_sidecar_", "process_")) else f"rerank_sidecar_{prefix}{name}"
         for section, prefix in sections
         for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
