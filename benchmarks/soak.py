@@ -243,6 +243,7 @@ async def run(given: argparse.Namespace) -> Outcome:
         sink() as engine,
         sidecar(
             "serve", "--engine", engine.url, *scorer, "--listen", "127.0.0.1:0", "--log-level", "error",
+            RERANK_SIDECAR_RERANK__WINDOW=str(HITS),
         ) as proxy,
     ):  # fmt: skip
         await until_started(proxy)
