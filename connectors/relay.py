@@ -148,7 +148,10 @@ def one_spelling(headers: Headers) -> Headers:
 
 
 class Relay:
-    """A byte-exact HTTP session to the nodes of one engine. Sessions are opened by the first request."""
+    """A byte-exact HTTP session to the nodes of one engine. Sessions are opened by the first request.
+
+    A node's name is resolved every half minute, and at once when nobody listens at the address that is known.
+    """
 
     def __init__(self, urls: Sequence[str], options: EngineOptions | None = None) -> None:
         """Take the base URL of every node: scheme, host, port and perhaps a path prefix.
@@ -229,15 +232,18 @@ class Relay:
         if self._options.signer is not None:
             request = replace(request, body=await _signable(request.body))
         failed: set[str] = set()
-        may_repeat = is_search
+        may_repeat, may_resolve = is_search, True
         while True:
             node = self._nodes.next(failed)
-            trace = SimpleNamespace(connected=False, reused=False)
+            trace = SimpleNamespace(connected=False, reused=False, knew_address=False)
             try:
                 with engine_errors(node):
                     response = await self._attempt(node, request, trace, is_search=is_search)
             except EngineError as error:
                 is_lost = trace.connected and _is_lost_connection(error)
+                if not trace.connected and self._forget_address(trace) and may_resolve and not _is_late(error):
+                    may_resolve = False
+                    continue
                 if is_lost or not trace.connected:
                     self._nodes.mark_dead(node)
                 if is_lost and trace.reused and may_repeat:
@@ -272,6 +278,14 @@ class Relay:
             outgoing = await self._options.signer.sign(request.method, node, request.target, outgoing, body)
         return list(outgoing)
 
+    def _forget_address(self, trace: SimpleNamespace) -> bool:
+        """Have names resolved anew when an address that was remembered is dead; tell whether it was remembered."""
+        if trace.knew_address:
+            for session in self._sessions.values():
+                if isinstance(session.connector, aiohttp.TCPConnector):
+                    session.connector.clear_dns_cache()
+        return bool(trace.knew_address)
+
     def _session(self, is_search: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(is_search)
         if session is None:
@@ -296,6 +310,7 @@ def _open_session(options: EngineOptions, tls: ssl.SSLContext | bool) -> aiohttp
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(_note_connected)
     trace.on_connection_reuseconn.append(_note_reused)
+    trace.on_dns_cache_hit.append(_note_address)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=options.connections_per_node, ssl=tls, ttl_dns_cache=30),
         auto_decompress=False,
@@ -326,6 +341,10 @@ def _is_lost_connection(error: EngineError) -> bool:
     return is_lost and isinstance(error, EngineUnavailable)
 
 
+def _is_late(error: EngineError) -> bool:
+    return isinstance(error, EngineTimeout)
+
+
 async def _note_connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     context.trace_request_ctx.connected = True
 
@@ -333,6 +352,10 @@ async def _note_connected(_: aiohttp.ClientSession, context: SimpleNamespace, __
 async def _note_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     context.trace_request_ctx.connected = True
     context.trace_request_ctx.reused = True
+
+
+async def _note_address(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.knew_address = True
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -408,10 +431,12 @@ class _Nodes:
         self._urls = list(dict.fromkeys(urls))
         self._pool: NodePool | None = None
         if len(self._urls) > 1:
-            from elastic_transport import BaseNode, NodePool
+            from elastic_transport import BaseNode
+
+            from connectors.node_pool import SteadyNodePool
 
             configs = {url: _node_config(url) for url in self._urls}
-            self._pool = NodePool(list(configs.values()), node_class=BaseNode, randomize_nodes=False)
+            self._pool = SteadyNodePool(list(configs.values()), node_class=BaseNode, randomize_nodes=False)
             self._url_of = {config: url for url, config in configs.items()}
             self._node_of = {self._url_of[node.config]: node for node in self._pool.all()}
         #: nodes that are left out: what else fails there was sent before, and says nothing new

@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -663,3 +665,80 @@ async def test_stream_buffered_reads_the_body_and_gives_the_answer() -> None:
     async with stream_buffered(fetch, RelayRequest(method="GET", target="/")):
         pass
     assert [b"body", b""] == [request.body for request in seen]
+
+
+# --- names --------------------------------------------------------------------------------------------------
+
+
+class Names:
+    """A resolver that the test controls: one name, and the address that it stands for now."""
+
+    def __init__(self) -> None:
+        """Stand for the first of two addresses."""
+        self.address = "127.0.0.1"
+        self.asked = 0
+
+    def getaddrinfo(self, host: str, port: int, *args: object, **options: object) -> list[tuple[object, ...]]:
+        """Answer as the system's resolver does."""
+        assert "engine.test" == host
+        self.asked += 1
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (self.address, port))]
+
+
+@asynccontextmanager
+async def listener(address: str, port: int = 0) -> AsyncIterator[int]:
+    """Answer requests with the address at which they came in, on kept connections; yield the port."""
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+                await reader.readexactly(length)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(address), address.encode()))
+
+    server = await asyncio.start_server(serve, address, port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+        await server.wait_closed()
+
+
+async def test_a_name_that_stands_for_another_address_is_resolved_anew(
+    open_relay: OpenRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once when nobody listens at the old one, so that not one request fails, writes included."""
+    names = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+    async with AsyncExitStack() as second:
+        async with listener("127.0.0.1") as port:
+            session = open_relay(f"http://engine.test:{port}")
+            for _ in range(3):
+                assert b"127.0.0.1" == (await session.fetch(SEARCH)).body
+            assert 1 == names.asked
+            await second.enter_async_context(listener("127.0.0.2", port))
+            names.address = "127.0.0.2"
+        write = RelayRequest(method="POST", target="/_bulk", body=b"{}")
+        answers = [await streamed(session, write), await session.fetch(SEARCH), await session.fetch(SEARCH)]
+    assert [b"127.0.0.2"] * 3 == [answer.body for answer in answers]
+
+
+async def test_a_name_whose_engine_is_away_is_resolved_once_more_and_no_more(
+    open_relay: OpenRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told; the next request asks again, and finds an engine that is back elsewhere."""
+    names = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+    async with listener("127.0.0.1") as port:
+        session = open_relay(f"http://engine.test:{port}")
+        await session.fetch(SEARCH)
+    with pytest.raises(EngineUnavailable, match="cannot be reached"):
+        await session.fetch(SEARCH)
+    assert 2 == names.asked
+    async with listener("127.0.0.2", port):
+        names.address = "127.0.0.2"
+        assert b"127.0.0.2" == (await session.fetch(SEARCH)).body
