@@ -20,7 +20,7 @@ import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -100,22 +100,17 @@ class NewConnections(Client):
         return self
 
 
-class Sidecar:
-    """A sidecar that can be ended and started anew at its address."""
+class Restartable:
+    """A program of ours that can be ended and started anew at its address."""
 
-    def __init__(self, engine: str, port: int, drain_seconds: float, workers: int) -> None:
-        """Take `port`; nothing is started yet."""
-        self._argv = [
-            sys.executable, "-m", "sidecar", "serve", "--engine", engine, "--listen", f"127.0.0.1:{port}",
-            "--scorer", "test:identity", "--allow-test-scorers", "--log-level", "error", "--workers", str(workers),
-        ]  # fmt: skip
-        settings = {
-            "DRAIN_SECONDS": str(drain_seconds),
-            "ADMIN__LISTEN": "127.0.0.1:0",
-            "RERANK__WINDOW": "10",
-            "RERANK__DEADLINE_MS": "0",  # a busy machine is not what is looked at
-        }
-        self._environment = {**os.environ, **{f"RERANK_SIDECAR_{name}": value for name, value in settings.items()}}
+    def __init__(
+        self, *arguments: str, drain_seconds: float, environment: Mapping[str, str] | None = None, **settings: str
+    ) -> None:
+        """Have `python -m sidecar` with these arguments, settings and other variables; nothing is started yet."""
+        self._argv = [sys.executable, "-m", "sidecar", *arguments, "--log-level", "error"]
+        settings = {"DRAIN_SECONDS": str(drain_seconds), "ADMIN__LISTEN": "127.0.0.1:0", **settings}
+        named = {f"RERANK_SIDECAR_{name}": value for name, value in settings.items()}
+        self._environment = {**os.environ, **named, **(environment or {})}
         self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -128,8 +123,16 @@ class Sidecar:
         async with asyncio.timeout(START_SECONDS):
             while not (await self._process.stdout.readline()).startswith(b"listening on"):
                 if self._process.stdout.at_eof():
-                    raise RuntimeError("a sidecar does not start; its log says why")
+                    raise RuntimeError("it does not start; its log says why")
         self._reading = tasks.start(_read_on(self._process), name="read on")
+
+    async def kill(self) -> None:
+        """Send SIGKILL and wait until it is gone."""
+        assert self._process is not None
+        assert self._reading is not None
+        self._process.kill()
+        await self._process.wait()
+        await self._reading
 
     async def end(self) -> int:
         """Send SIGTERM and return the exit code."""
@@ -147,13 +150,25 @@ class Sidecar:
         return code
 
 
+def sidecar(engine: str, port: int, drain_seconds: float, workers: int) -> Restartable:
+    """Return a sidecar at `port`."""
+    return Restartable(
+        *("serve", "--engine", engine, "--listen", f"127.0.0.1:{port}", "--workers", str(workers)),
+        *("--scorer", "test:identity", "--allow-test-scorers"),
+        drain_seconds=drain_seconds,
+        RERANK__WINDOW="10",
+        RERANK__DEADLINE_MS="0",  # a busy machine is not what is looked at
+    )
+
+
 class Balancer:
     """HAProxy, asked over its socket."""
 
-    def __init__(self, url: str, control: Path) -> None:
-        """Ask at `control`."""
+    def __init__(self, url: str, control: Path, backend: str) -> None:
+        """Ask at `control` about the servers of a backend."""
         self.url = url
         self._control = str(control)
+        self._backend = backend
 
     async def until_up(self, server: str) -> None:
         """Wait until HAProxy sends searches to a server."""
@@ -170,7 +185,7 @@ class Balancer:
         lines = (await reader.read()).decode().splitlines()
         writer.close()
         rows = (line.split(",") for line in lines)
-        return next((row[STATUS_COLUMN] for row in rows if row[:2] == ["reranked", server]), "unknown")
+        return next((row[STATUS_COLUMN] for row in rows if row[:2] == [self._backend, server]), "unknown")
 
 
 @asynccontextmanager
@@ -183,22 +198,29 @@ async def haproxy(engine: str, ports: Sequence[int], folder: Path, check: str) -
     text = text.replace("check inter 1s", f"check inter {check}").replace(
         "defaults\n", "defaults\n    timeout check 5s\n"
     )
-    control = folder / "haproxy.sock"
-    (folder / "haproxy.cfg").write_text(
-        text.replace("global\n", f"global\n    stats socket {control}\n"), encoding="utf-8"
-    )
-    listen = free_port()
     addresses = {
-        "LISTEN": f"127.0.0.1:{listen}",
         "SIDECAR": f"127.0.0.1:{ports[0]}",
         "SIDECAR_2": f"127.0.0.1:{ports[1]}",
         "ENGINE": engine.removeprefix("http://"),
     }
+    async with balancing(text, addresses, folder, backend="reranked") as balancer:
+        yield balancer
+
+
+@asynccontextmanager
+async def balancing(text: str, addresses: dict[str, str], folder: Path, *, backend: str) -> AsyncIterator[Balancer]:
+    """Give HAProxy with the configuration `text`, whose addresses are in the environment, and a socket to ask it at."""
+    control = folder / "haproxy.sock"
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(text.replace("global\n", f"global\n    stats socket {control}\n"), encoding="utf-8")
+    listen = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
-        found_haproxy() or "haproxy", "-db", "-f", str(folder / "haproxy.cfg"), env=addresses, stderr=DEVNULL
+        *(found_haproxy() or "haproxy", "-db", "-f", str(configuration)),
+        env={"LISTEN": listen, **addresses},
+        stderr=DEVNULL,
     )
     try:
-        yield Balancer(f"http://127.0.0.1:{listen}", control)
+        yield Balancer(f"http://{listen}", control, backend)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -224,7 +246,7 @@ async def measure(given: argparse.Namespace, say: Callable[[str], None]) -> Outc
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ports = [free_port(), free_port()]
         sidecars = {
-            f"sidecar-{number}": Sidecar(engine.url, port, given.drain_seconds, workers)
+            f"sidecar-{number}": sidecar(engine.url, port, given.drain_seconds, workers)
             for number, (port, workers) in enumerate(zip(ports, given.workers, strict=True), 1)
         }
         for each in sidecars.values():
@@ -237,7 +259,7 @@ async def measure(given: argparse.Namespace, say: Callable[[str], None]) -> Outc
 
 
 async def loaded(
-    given: argparse.Namespace, balancer: Balancer, sidecars: dict[str, Sidecar], say: Callable[[str], None]
+    given: argparse.Namespace, balancer: Balancer, sidecars: dict[str, Restartable], say: Callable[[str], None]
 ) -> Outcome:
     """Search until all restarts and all requests are done."""
     judge, done, codes = Judge(), asyncio.Event(), list[int]()

@@ -2,8 +2,9 @@
 
 What kind of server it is and how it is asked are matters of `finding.py` and `speech.py`.
 
-Law: a scorer that is away costs nothing. What is known of it comes from a background task, so `describe` never waits;
+Laws: a scorer that is away costs nothing. What is known of it comes from a background task, so `describe` never waits;
 while nobody answers, calls fail at once; and a call ends a moment after its deadline even if the other side does not.
+Where a pool may stand behind the address (`pool.py`), one replica that dies is not the scorer's end.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
 from sidecar import tasks
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerLost, ScorerStarting, ScoringTimeout
-from sidecar.scoring import timing, wire
+from sidecar.scoring import provenance, timing, wire
 from sidecar.scoring.alignments import Alignment
 from sidecar.scoring.base import ModelFacts
 from sidecar.scoring.breaker import Breaker
 from sidecar.scoring.figures import Figures
 from sidecar.scoring.finding import Finder
+from sidecar.scoring.pool import Pool
 from sidecar.scoring.speech import Found, OwnSpeech, Speech
 from sidecar.scoring.splitting import Spans
-from sidecar.scoring.wire import ALIGN_PATH, FIGURES_PATH, SPLIT_PATH, ScoreCall
+from sidecar.scoring.wire import ALIGN_PATH, FIGURES_PATH, REPLICA_HEADER, SPLIT_PATH, ScoreCall
 from sidecar.telemetry import tracing
 
 log = logging.getLogger(__name__)
@@ -36,8 +40,16 @@ log = logging.getLogger(__name__)
 PORTIONS_AT_ONCE = 8
 """Calls that one list of texts makes at a time, where the server takes it in portions."""
 
+GONE_STATUSES = (500, 502, 503, 504)
+"""What a balancer answers for a replica that is not there (Ray Serve: 500), and a replica that is about to go, or to
+come."""
+
+MODEL_HEADER = "Serve-Multiplexed-Model-Id"
+"""Where Ray Serve looks for the model that is asked for: it then chooses a replica that has it."""
+
 _KIND = re.compile(r"([a-z]+)\+(https?://.*|unix:.*)")
 _USERINFO = re.compile(r"//.*@")
+_OUTCOMES = {200: "answered", 429: "refused"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,25 @@ class RemoteOptions:
     distant_poll: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A complete answer."""
+
+    status: int
+    body: bytes = field(repr=False)
+    #: do not care for case
+    headers: Mapping[str, str] = field(repr=False)
+
+    def tell(self) -> None:
+        """Say what the answer tells of itself to whoever listens."""
+        timing.tell(timing.read(self.headers))
+        provenance.tell(provenance.read(self.headers))
+
+
+Write = Callable[[float | None], bytes]
+"""Returns the body of a request, given the seconds that are left until its deadline."""
+
+
 class RemoteScorer:
     """A Scorer at an address. Belongs to the event loop in which it is made; looks for the model at once."""
 
@@ -72,12 +103,14 @@ class RemoteScorer:
         api_key: str | None = None,
         model: str | None = None,
         tls: ssl.SSLContext | bool = True,
+        pool: Pool | None = None,
     ) -> None:
         """Use the scorer at `url`: "http://host:port[/prefix]", "https://…" or "unix:/path.sock".
 
         A kind in front, "tei+http://…", says what server it is; else it is found out. `api_key` is sent as a bearer
-        token. `model` is the name to ask other people's servers for; ours have one model. `tls`: whom to trust under
-        https, and who we are, as `connectors.tls.client_context` has it.
+        token. `model` is the name to ask for where a server has several models. `tls`: whom to trust under https, and
+        who we are, as `connectors.tls.client_context` has it. `pool` is what may stand behind the address; None: one
+        process, of which nobody else can do the work.
 
         Raises:
             ConfigError: `url` is none of these, or holds credentials beside the key.
@@ -92,10 +125,12 @@ class RemoteScorer:
         self._base, connector = _transport(address, tls)
         self._session = aiohttp.ClientSession(
             connector=connector,
-            headers={} if api_key is None else {"Authorization": f"Bearer {api_key}"},
+            headers=_headers(api_key, model),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._options.connect),
         )
         self._breaker = breaker or Breaker()
+        #: who is behind the address, None where it is one process
+        self.pool = pool
         self._found: Found | None = None
         self._unavailable: RerankUnavailable = ScorerStarting(f"the scorer at {self._url} has not answered yet")
         self._is_refused = False
@@ -111,6 +146,20 @@ class RemoteScorer:
             RerankUnavailable: never seen, the connection failed, or several calls in a row got no answer.
         """
         return self._server().facts
+
+    @property
+    def whole_window(self) -> bool:
+        """Whether a window must be one request: the model scores by position, or replicas have different models.
+
+        One request is one replica's, so that its scores are of one model.
+        """
+        is_by_position = self._found is not None and self._found.facts.whole_window
+        return is_by_position or (self.pool is not None and self.pool.models() > 1)
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether several scorers answer at the address, so that one window can be spread over them."""
+        return self.pool is not None and self.pool.has_replicas()
 
     async def loaded(self) -> ModelFacts:
         """Wait until the scorer has said what it is, or that its model cannot be had, and return its facts.
@@ -144,25 +193,27 @@ class RemoteScorer:
 
     async def split(self, texts: Sequence[str], *, tokens: int, overlap: int) -> list[Spans]:
         """Return the passages of every text; see `Splitter.split`. Only our own servers can say."""
-        if not isinstance(self._server().speech, OwnSpeech):
+        speech = self._server().speech
+        if not isinstance(speech, OwnSpeech):
             raise ScorerLost(f"the scorer at {self._url} does not split texts")
         if not texts:
             return []
         body = wire.write_split(texts, tokens=tokens, overlap=overlap)
-        status, answer = await self._ask(SPLIT_PATH, body, self._options.patience, None)
-        if status != 200:
-            raise wire.read_error(status, answer)
-        return wire.read_spans(answer, len(texts))
+        answer = await self._ask(speech, SPLIT_PATH, lambda _: body, None)
+        if answer.status != 200:
+            raise speech.error(answer.status, answer.body)
+        return wire.read_spans(answer.body, len(texts))
 
     async def alignments(self, query: str, texts: Sequence[str]) -> list[Alignment]:
         """Return how each text is read; see `Aligner.alignments`. Only our own servers can say."""
-        if not isinstance(self._server().speech, OwnSpeech):
+        speech = self._server().speech
+        if not isinstance(speech, OwnSpeech):
             raise ScorerLost(f"the scorer at {self._url} does not say how it reads")
         body = wire.write_call(ScoreCall(query=query, texts=texts, seconds_left=None))
-        status, answer = await self._ask(ALIGN_PATH, body, self._options.patience, None)
-        if status != 200:
-            raise wire.read_error(status, answer)
-        return wire.read_alignments(answer, len(texts))
+        answer = await self._ask(speech, ALIGN_PATH, lambda _: body, None)
+        if answer.status != 200:
+            raise speech.error(answer.status, answer.body)
+        return wire.read_alignments(answer.body, len(texts))
 
     async def figures(self) -> Figures:
         """Return what the scorer counts; see `CountsWork.figures`. Only our own servers say it, to those who may ask.
@@ -203,42 +254,85 @@ class RemoteScorer:
 
     async def _score(self, speech: Speech, query: str, texts: Sequence[str], deadline: float | None) -> list[float]:
         """Make one call."""
-        began = _now()
-        if deadline is not None and deadline <= began:
-            raise ScoringTimeout("the deadline has passed")
-        left = None if deadline is None else deadline - began
-        limit = self._options.patience if left is None else left + self._options.grace
-        status, answer = await self._ask(speech.path, speech.write(query, texts, left), limit, deadline)
-        if status != 200:
-            raise speech.error(status, answer)
-        return speech.read(answer, len(texts))
+        answer = await self._ask(speech, speech.path, lambda left: speech.write(query, texts, left), deadline)
+        if answer.status != 200:
+            raise speech.error(answer.status, answer.body)
+        return speech.read(answer.body, len(texts))
 
-    async def _ask(self, path: str, body: bytes, limit: float, deadline: float | None) -> tuple[int, bytes]:
+    async def _ask(self, speech: Speech, path: str, write: Write, deadline: float | None) -> Answered:
         """Post one call. Every failure of the way becomes ours here, and the breaker hears of it."""
         began = _now()
+        left = None if deadline is None else deadline - began
+        if left is not None and left <= 0:
+            raise ScoringTimeout("the deadline has passed")
+        is_sent = False
+
+        async def attempt() -> Answered:
+            nonlocal is_sent
+            async with nullcontext() if self.pool is None else self.pool.turn():
+                is_sent = True
+                return await self._post(path, write(None if deadline is None else deadline - _now()))
+
+        def silent() -> None:
+            if is_sent:
+                self._breaker.silent(began=began, now=_now())
+
         try:
-            async with asyncio.timeout(limit):
-                answer = await self._post(path, body)
+            async with asyncio.timeout(self._options.patience if left is None else left + self._options.grace):
+                answer = await self._sent(attempt, speech, left)
         except TimeoutError as error:
-            self._breaker.silent(began=began, now=_now())
+            silent()
             raise ScoringTimeout(f"the scorer at {self._url} did not answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
             self._forget(ScorerLost(f"the scorer at {self._url} cannot be reached: {_words(error)}"))
             raise ScorerLost(*self._unavailable.args) from error
         except asyncio.CancelledError:
             if deadline is not None and _now() >= deadline:  # given up at the deadline, without an answer
-                self._breaker.silent(began=began, now=_now())
+                silent()
             raise
         self._breaker.answered(_now())
+        answer.tell()
         return answer
 
-    async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
+    async def _sent(
+        self, attempt: Callable[[], Coroutine[Any, Any, Answered]], speech: Speech, left: float | None
+    ) -> Answered:
+        """Make one attempt; of a pool, which others belong to, a second one where that helps."""
+        if self.pool is None:
+            return await attempt()
+
+        def has_died(done: asyncio.Task[Answered]) -> bool:
+            error = done.exception()
+            if error is not None:
+                return isinstance(error, aiohttp.ClientError | OSError)
+            return _is_gone(done.result(), speech)
+
+        answer = await self.pool.send(attempt, has_died=has_died, left=left)
+        if _is_gone(answer, speech):  # both times: is there anybody?
+            self._poll_now.set()
+        return answer
+
+    async def _post(self, path: str, body: bytes) -> Answered:
         headers = {"Content-Type": "application/json", **tracing.headers()}
-        url = self._base + path
-        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            answer = await response.read()
-            timing.tell(timing.read(response.headers))
-            return response.status, answer
+        began = _now()
+        replica, outcome, seconds = None, "given_up", None
+        try:
+            async with self._session.post(
+                self._base + path, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                answer = Answered(response.status, await response.read(), response.headers)
+            replica = answer.headers.get(REPLICA_HEADER)
+            outcome = _OUTCOMES.get(answer.status, "failed")
+            seconds = _now() - began
+        except (aiohttp.ClientError, OSError):
+            outcome = "died"
+            raise
+        finally:
+            if self.pool is not None:
+                self.pool.count(replica, outcome, seconds)
+        if self.pool is not None:
+            self.pool.heard(replica, provenance.read(answer.headers))
+        return answer
 
     def _forget(self, why: RerankUnavailable) -> None:
         self._found = None
@@ -255,7 +349,7 @@ class RemoteScorer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._poll_now.wait()
-            if self._found is None and self._poll_now.is_set():
+            if self._poll_now.is_set():
                 await asyncio.sleep(self._options.impatient_poll)
 
     def _pause(self) -> float:
@@ -266,8 +360,7 @@ class RemoteScorer:
     async def _look(self) -> None:
         self._is_refused = False
         try:
-            async with asyncio.timeout(self._options.connect):
-                found = await self._finder.find(self._get)
+            found = await self._find()
         except RerankUnavailable as error:
             self._is_refused = not isinstance(error, ScorerStarting)
             if self._is_refused and str(error) != str(self._unavailable):
@@ -282,8 +375,27 @@ class RemoteScorer:
                 log.info(
                     "scorer found url=%s kind=%s model=%s device=%s", self._url, found.kind, facts.name, facts.device
                 )
-            self._found = found
+            self._found = found if self.pool is None else self._as_first_told(found, self.pool)
             self._known.set()
+
+    def _as_first_told(self, found: Found, pool: Pool) -> Found:
+        """Return a pool as it was found, with the speed that was told first: windows do not change with who answers."""
+        pool.heard(None, found.facts)
+        if self._found is None:
+            return found
+        facts = replace(found.facts, tokens_per_second=self._found.facts.tokens_per_second)
+        return replace(found, facts=facts) if facts == self._found.facts else found
+
+    async def _find(self) -> Found:
+        """Look for the scorer; of a pool that was there before, one that dies is not asked and another one is."""
+        try:
+            async with asyncio.timeout(self._options.connect):
+                return await self._finder.find(self._get)
+        except (RerankUnavailable, TimeoutError, aiohttp.ClientError, OSError):
+            if self.pool is None or self._found is None:
+                raise
+        async with asyncio.timeout(self._options.connect):
+            return await self._finder.find(self._get)
 
     def _see_nobody(self, error: Exception) -> None:
         """Before the first answer the scorer is starting, as long as nobody has said otherwise."""
@@ -294,6 +406,8 @@ class RemoteScorer:
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         async with self._session.get(self._base + path, allow_redirects=False) as response:
+            if self.pool is not None:
+                self.pool.heard(response.headers.get(REPLICA_HEADER), None)
             return response.status, await response.read()
 
 
@@ -305,6 +419,19 @@ def _transport(url: str, tls: ssl.SSLContext | bool) -> tuple[str, aiohttp.BaseC
     if scheme in ("http", "https") and rest.startswith("//") and len(rest) > 2:
         return url.rstrip("/"), aiohttp.TCPConnector(limit=0, ssl=tls)
     raise ConfigError(f"scorer: got {url!r}, expected http://HOST:PORT, https://HOST:PORT or unix:/PATH")
+
+
+def _headers(api_key: str | None, model: str | None) -> dict[str, str]:
+    """Return what every request carries."""
+    key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+    return key if model is None else {**key, MODEL_HEADER: quote(model, safe="/:=")}
+
+
+def _is_gone(answer: Answered, speech: Speech) -> bool:
+    """Whether a replica, or a balancer in its place, says that it cannot be asked now, so that another one may be."""
+    return answer.status in GONE_STATUSES and isinstance(
+        speech.error(answer.status, answer.body), ScorerLost | ScorerStarting
+    )
 
 
 def _words(error: Exception) -> str:

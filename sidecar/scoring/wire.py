@@ -4,11 +4,13 @@ Pure: bytes and values, no HTTP library. Both ends use it: `remote.py` asks, `re
 
     GET  /_rerank/model  -> 200 {"name", "revision", "kind", ...}: the fields of ModelFacts
     POST /_rerank/score  {"query": str, "texts": [str], "deadline_ms": number | null} -> 200 {"scores": [number]}
+                         with X-Rerank-Model: the facts of the model that gave them
     POST /_rerank/passages  {"texts": [str], "tokens": int, "overlap": int} -> 200 {"spans": [[[start, end]]]}
     POST /_rerank/alignments  {"query": str, "texts": [str]} -> 200 {"alignments": [{"tokens", "end", "matches"}]}
     GET  /_rerank/figures -> 200 {name: number}: what the scorer counts of its work
     all                  -> 429, 503, 504 {"error": {"type": RerankUnavailable.reason, "reason": words}}
                             400 {"error": {"type": "bad_request", "reason": words}}
+                         with X-Rerank-Replica: who answers, where several do behind one address
 
 Law: text is written as ASCII JSON with escapes, so that a lone surrogate survives the way; `deadline_ms` is what is
 left of the deadline, since clocks differ between machines.
@@ -25,6 +27,7 @@ from typing import Any
 from sidecar.errors import (
     BadRerankRequest,
     ModelFailed,
+    ModelsDisagree,
     Overloaded,
     RerankUnavailable,
     SchedulerFull,
@@ -43,9 +46,19 @@ SPLIT_PATH = "/_rerank/passages"
 ALIGN_PATH = "/_rerank/alignments"
 FIGURES_PATH = "/_rerank/figures"
 
+REPLICA_HEADER = "X-Rerank-Replica"
+
 ERRORS: dict[str, type[RerankUnavailable]] = {
     error.reason: error
-    for error in (ScorerStarting, Overloaded, SchedulerFull, ScoringTimeout, ScorerLost, ModelFailed)
+    for error in (
+        ScorerStarting,
+        Overloaded,
+        SchedulerFull,
+        ScoringTimeout,
+        ScorerLost,
+        ModelsDisagree,
+        ModelFailed,
+    )
 }
 """The word on the wire and the error that it means."""
 

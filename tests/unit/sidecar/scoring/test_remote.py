@@ -23,8 +23,9 @@ from sidecar.errors import (
     ScoringTimeout,
 )
 from sidecar.rerank_api.reply import Reply
-from sidecar.scoring import wire
+from sidecar.scoring import provenance, wire
 from sidecar.scoring.breaker import Breaker
+from sidecar.scoring.pool import Pool
 from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.remote import RemoteOptions, RemoteScorer
 from sidecar.scoring.scripted import parse
@@ -384,3 +385,187 @@ async def test_other_peoples_servers_do_not_say_what_they_count(socket: Path) ->
         await scorer.loaded()
         with pytest.raises(ScorerLost, match="does not say what it counts"):
             await scorer.figures()
+
+
+BALANCER = Reply(status=503, body=b"<html><body><h1>503 Service Unavailable</h1></body></html>")
+
+
+def in_turn(*replies: Reply | None, **headers: str) -> dict[tuple[str, str], Answer]:
+    """Return endpoints whose calls get these replies, then scores; None breaks the connection off."""
+    left = list(replies)
+
+    async def facts(body: bytes) -> Reply:
+        return Reply(status=200, body=wire.write_facts(FACTS))
+
+    async def scores(body: bytes) -> Reply | None:
+        return left.pop(0) if left else Reply(status=200, body=b'{"scores": [0.5]}', headers=tuple(headers.items()))
+
+    return {("GET", MODEL_PATH): facts, ("POST", SCORE_PATH): scores}
+
+
+GONE = [
+    pytest.param(None, id="its connection breaks"),
+    pytest.param(BALANCER, id="a balancer has nobody"),
+    pytest.param(Reply(status=502, body=b"Bad Gateway"), id="a balancer has lost it"),
+    pytest.param(Reply(status=503, body=wire.write_error(ScorerStarting("not yet"))), id="it has no model yet"),
+]
+
+
+@pytest.mark.parametrize("gone", GONE)
+async def test_a_replica_that_dies_costs_nothing(socket: Path, gone: Reply | None) -> None:
+    """The request is sent once more, and the scorer is not lost."""
+    async with answering(in_turn(gone), socket) as url, remote(url, pool=(pool := Pool())) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=60) == [0.5]
+        assert described(scorer) is None
+        assert {"died": 1} == pool.resent
+
+
+@pytest.mark.parametrize("gone", GONE)
+async def test_who_is_alone_is_not_asked_twice(socket: Path, gone: Reply | None) -> None:
+    """A child of ours that died, or says no, has said it."""
+    async with answering(in_turn(gone), socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=60) in (ScorerLost, ScorerStarting)
+
+
+@pytest.mark.parametrize("kind", [ModelFailed, SchedulerFull, ScoringTimeout])
+async def test_what_a_replica_says_itself_is_its_word(socket: Path, kind: type[RerankUnavailable]) -> None:
+    """A full pool is not asked twice as much, and a broken model not again."""
+    error = kind("over there")
+    refused = Reply(status=wire.status_of(error), body=wire.write_error(error))
+    async with answering(in_turn(refused), socket) as url, remote(url, pool=(pool := Pool())) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=60) is kind
+        assert {} == pool.resent
+
+
+async def test_a_pool_that_is_away_is_lost_as_any_scorer_is(socket: Path) -> None:
+    """After the second try; then calls fail at once, until it is found again."""
+    async with remote(f"unix:{socket}", pool=Pool()) as scorer:
+        async with serving(parse("test:identity"), socket):
+            await scorer.loaded()
+        assert await outcome(scorer) is ScorerLost
+        assert described(scorer) is ScorerLost
+        async with serving(parse("test:identity"), socket):
+            await until(scorer, None)
+            assert await outcome(scorer) == [0.0]
+
+
+async def test_a_pool_without_a_replica_is_looked_at_again_at_once(socket: Path) -> None:
+    """Its balancer says so twice; whoever comes next is not to wait for the next look."""
+    endpoints = in_turn(BALANCER, BALANCER)
+    looks = 0
+    facts = endpoints["GET", MODEL_PATH]
+
+    async def model(body: bytes) -> Reply | None:
+        nonlocal looks
+        looks += 1
+        return BALANCER if looks > 1 else await facts(body)
+
+    endpoints["GET", MODEL_PATH] = model
+    patient = replace(QUICK, calm_poll=600.0)
+    async with answering(endpoints, socket) as url, remote(url, patient, pool=Pool()) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=60) is ScorerLost
+        await until(scorer, ScorerLost)
+        assert 3 <= looks  # the look that found it, and two that did not
+
+
+async def test_one_look_in_vain_does_not_lose_a_pool(socket: Path) -> None:
+    """The next replica is looked at."""
+    endpoints = in_turn()
+    looks = 0
+    facts, again = endpoints["GET", MODEL_PATH], asyncio.Event()
+
+    async def model(body: bytes) -> Reply | None:
+        nonlocal looks
+        looks += 1
+        if looks >= 5:
+            again.set()
+        return await facts(body) if looks % 2 else BALANCER
+
+    endpoints["GET", MODEL_PATH] = model
+    async with answering(endpoints, socket) as url, remote(url, pool=Pool()) as scorer:
+        await scorer.loaded()
+        async with asyncio.timeout(5):
+            while not again.is_set():
+                assert described(scorer) is None
+                await asyncio.sleep(0.002)
+
+
+async def test_who_answers_is_known(socket: Path) -> None:
+    """By the name that a replica gives itself; its model is told to whoever listens."""
+    named = dict(provenance.write(FACTS)) | {wire.REPLICA_HEADER: "gpu-1:9281"}
+    async with answering(in_turn(**named), socket) as url, remote(url, pool=(pool := Pool())) as scorer:
+        await scorer.loaded()
+        with provenance.listening() as told:
+            await scorer.score("q", ["a"])
+        assert [FACTS] == told
+        assert {"answered": 1} == pool.replicas["gpu-1:9281"].outcomes
+        assert not scorer.has_replicas
+        pool.heard("gpu-2:9281", replace(FACTS, revision="2"))
+        assert scorer.has_replicas
+        assert scorer.whole_window
+
+
+async def test_a_scorer_by_position_wants_a_window_whole(socket: Path) -> None:
+    """It says so over HTTP, too."""
+    async with serving(parse("test:identity"), socket) as url, remote(url) as scorer:
+        await scorer.loaded()
+        scores = await score_prefix(scorer, "q", ["text"] * 100, deadline=None)
+    assert sorted(set(scores), reverse=True) == scores
+
+
+async def test_waiting_for_a_turn_is_no_silence(socket: Path) -> None:
+    """No more requests than allowed are in flight; whose turn does not come says nothing about the scorer."""
+    breaker = Breaker(failures=1, open_seconds=30.0)
+    async with (
+        answering(answers(None), socket) as url,
+        remote(url, breaker=breaker, pool=(pool := Pool(1))) as scorer,
+    ):
+        await scorer.loaded()
+        async with pool.turn():
+            assert await outcome(scorer, seconds=0.01) is ScoringTimeout
+            assert described(scorer) is None
+        assert await outcome(scorer, seconds=0.01) is ScoringTimeout
+        assert described(scorer) is ScorerLost
+
+
+async def test_the_second_try_has_what_is_left_of_the_deadline(socket: Path) -> None:
+    """And the trace that the first one had."""
+    asked: list[float] = []
+    endpoints = in_turn()
+    scores = endpoints["POST", SCORE_PATH]
+
+    async def score(body: bytes) -> Reply | None:
+        asked.append(wire.read_call(body).seconds_left or 0.0)
+        if len(asked) > 1:
+            return await scores(body)
+        await asyncio.sleep(0.01)
+        return None
+
+    endpoints["POST", SCORE_PATH] = score
+    async with answering(endpoints, socket) as url, remote(url, pool=Pool()) as scorer:
+        await scorer.loaded()
+        assert await outcome(scorer, seconds=60) == [0.5]
+    first, second = asked
+    assert 59 < second <= first - 0.009
+
+
+async def test_a_pools_speed_is_the_one_first_told(socket: Path) -> None:
+    """So that windows do not change with the replica that happens to be looked at."""
+    speeds = iter(range(1000, 2000))
+    looks = 0
+
+    async def model(body: bytes) -> Reply:
+        nonlocal looks
+        looks += 1
+        return Reply(status=200, body=wire.write_facts(replace(FACTS, tokens_per_second=float(next(speeds)))))
+
+    async with answering({("GET", MODEL_PATH): model}, socket) as url, remote(url, pool=Pool()) as scorer:
+        assert 1000.0 == (await scorer.loaded()).tokens_per_second
+        async with asyncio.timeout(5):
+            while looks < 3:  # noqa: ASYNC110  # the scorer announces nothing
+                await asyncio.sleep(0.002)
+        assert 1000.0 == scorer.describe().tokens_per_second

@@ -38,6 +38,27 @@ async def test_slow_is_identity_after_a_while() -> None:
         await scorer.score("q", ["a"], deadline=in_a_moment())
 
 
+async def test_slow_may_take_so_many_calls_at_a_time() -> None:
+    """The next one waits, as before a device."""
+    scorer = parse("test:slow=20x2")
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(scorer.score("q", ["a"]) for _ in range(4)))
+    assert asyncio.get_running_loop().time() - began >= 0.039
+    waiting = [tasks.start(scorer.score("q", ["a"]), name="first") for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(ScoringTimeout):
+        await scorer.score("q", ["a"], deadline=in_a_moment())
+    await asyncio.gather(*waiting)
+
+
+async def test_it_can_be_served_as_a_model_can() -> None:
+    """There is nothing to load, and it has ended when it is closed."""
+    scorer = parse("test:identity")
+    assert (await scorer.loaded()).whole_window
+    await scorer.aclose()
+    assert isinstance(await scorer.ended(), ScorerLost)
+
+
 async def test_failing_fails_as_a_model_does() -> None:
     """Every call raises ModelFailed, but the scorer says what it is."""
     scorer = parse("test:failing")
@@ -58,7 +79,19 @@ async def test_stalled_answers_at_the_deadline_at_the_latest() -> None:
     assert await waiting
 
 
-@pytest.mark.parametrize("name", ["test:", "test:unknown", "test:slow", "test:slow=", "test:slow=-1", "test:slow=x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test:",
+        "test:unknown",
+        "test:slow",
+        "test:slow=",
+        "test:slow=-1",
+        "test:slow=x",
+        "test:slow=1x",
+        "test:slow=1x0",
+    ],
+)
 def test_unknown_names_are_refused(name: str) -> None:
     """The message lists the known ones."""
     with pytest.raises(ConfigError, match=r"test:identity.*test:slow=MILLISECONDS"):

@@ -7,13 +7,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar.errors import ScorerLost
+from sidecar.experiments.event_store import Standing
 from sidecar.proxy.endpoints import EndpointRequest
+from sidecar.scoring.pool import Pool
 from sidecar.scoring.scheduler import LocalScorer
 from sidecar.scoring.score_cache import ScoreCache
 from sidecar.telemetry.metrics import Metrics, ScorerFigures
 from sidecar.telemetry.worker_metrics import WorkerMetrics
 from sidecar.types import Observation, Operation, Outcome, SearchRecord
 from tests.unit.doubles import ScriptedScorer
+from tests.unit.sidecar.experiments import test_event_store
 from tests.unit.sidecar.scoring.doubles import FakeModel
 
 
@@ -188,11 +191,14 @@ async def test_a_score_cache_is_shown(metrics: Metrics) -> None:
 def test_every_metric_is_documented(metrics: Metrics) -> None:
     """And nothing else is."""
     metrics.watch_score_cache(ScoreCache(10**6))
+    metrics.watch_pool("main", Pool())
+    metrics.watch_interleaving(Standing(test_event_store.Counting()))
     text = (Path(__file__).parents[4] / "docs" / "metrics.md").read_text(encoding="utf-8")
     workers = WorkerMetrics({}, is_listening=bool, starts=len, scorers=ScorerFigures())
     families = [*metrics.registry.collect(), *workers.collect()]
     found = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in families}
-    sections = zip(re.split(r"^Names begin with|Names begin with", text), ("", "scorer_", "score_cache_"), strict=True)
+    prefixes = ("", "scorer_", "replica_", "score_cache_")
+    sections = zip(re.split(r"^Names begin with|Names begin with", text), prefixes, strict=True)
     documented = {
         name if name.startswith(("rerank_sidecar_", "process_")) else f"rerank_sidecar_{prefix}{name}"
         for section, prefix in sections
