@@ -1,1 +1,1 @@
-"""Trying a ranking before everybody gets it: which users get it, and what would have become of searches."""
+"""Trying a ranking before everybody gets it: who gets it, what would have become of searches, and what people click."""

@@ -1,4 +1,4 @@
-"""Which searches are reranked while a ranking is tried on a share of the users.
+"""Which searches are reranked while a ranking is tried on a share of the users, and how interleaved ones are drawn.
 
 Laws: the arm follows from the policy's name and the user and from nothing else, so that a user keeps it over all
 pages, processes and restarts, and who is in at 5 percent is in at 50. Another policy draws anew. Who the user is comes
@@ -40,6 +40,18 @@ def marked(mark: Marker, arm: Arm | None) -> Marker:
 def control() -> Marker:
     """Return the marker of a search in the control arm."""
     return Marker(outcome=Outcome.SKIPPED, reason=SkipReason.CONTROL.value, arm=Arm.CONTROL)
+
+
+def draw(plan: Plan, experiment: Experiment) -> bytes | None:
+    """Return what the coins of a search come from whose page is interleaved, None where it is not to be.
+
+    The same for all pages of the same words of one user, everywhere and always.
+    """
+    options = plan.options
+    if options.interleave == "off":
+        return None
+    drawn = json.dumps((options.drawn_with, *_user(plan, experiment), plan.call.index, plan.query)).encode()
+    return hashlib.blake2b(drawn, digest_size=16).digest()
 
 
 def _user(plan: Plan, experiment: Experiment) -> tuple[str, str]:

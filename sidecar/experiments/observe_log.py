@@ -2,11 +2,13 @@
 
 Laws: no query, no index and no document, unless the operator asks for queries. A line is written whole, in one write at
 the end of the file, so that several processes may share it; the file is opened for each, so that whoever rotates it
-need tell nobody. Nobody waits for the disk: what a file does not take is dropped, and the program's log says so.
+need tell nobody. Nobody waits for the disk: what a file does not take is dropped, and the program's log says so; of a
+line that it has taken in part, the rest is dropped, too, and the next one stands alone.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -47,6 +49,7 @@ class ObserveLog:
         self._seldom = Seldom()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="observe log")
         self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._is_torn = False
         self._append(b"")
 
     def observe(self, observation: Observation) -> None:
@@ -76,11 +79,16 @@ class ObserveLog:
             logger.warning("observe_log_not_written error=%s left_out=%d", why, more)
 
     def _append(self, data: bytes) -> None:
+        data = b"\n" + data if self._is_torn else data
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
         try:
-            os.write(file, data)
+            written = os.write(file, data)
         finally:
             os.close(file)
+        if written:
+            self._is_torn = not data[:written].endswith(b"\n")
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def line(observation: Observation, time: datetime, *, has_queries: bool) -> dict[str, Any]:

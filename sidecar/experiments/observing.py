@@ -1,9 +1,9 @@
 """What would have become of searches that are only observed, found out after their answers have left.
 
 Laws: nobody waits for an observation: it begins when the answer is gone, its scores come after everybody's that have a
-deadline, and only so many are in hand at a time; the others are dropped and counted. It asks the engine what would have
-been asked, with the caller's own headers. Its window is the one that the deadline would have allowed; that it is scored
-to the end, without one, is the only thing that is different.
+deadline, and only so many are in hand at a time, and begun in a second; the others are dropped and counted. It asks the
+engine what would have been asked, with the caller's own headers. Its window is the one that the deadline would have
+allowed; that it is scored to the end, without one, is the only thing that is different.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from connectors.errors import EngineError
@@ -36,6 +38,9 @@ TOP: Final = 10
 
 MOST_OBSERVED: Final = 4
 """Requests that are observed at the same time: each costs the engine a search, and this process its part of one."""
+
+MOST_PER_SECOND: Final = 10
+"""Searches whose observation begins within a second: reading a window takes milliseconds, and nobody is answered."""
 
 Rank = Callable[[FirstStage, float | None], Awaitable[Ranked]]
 """Scores a first stage until a deadline, None for none; raises RerankUnavailable."""
@@ -60,10 +65,12 @@ class Observer:
         *,
         most: int = MOST_OBSERVED,
         draw: Callable[[], float] = random.random,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Have `rank` score what is observed, unless `failure` says why it cannot; `tell` gets what was found.
 
-        `most` requests are in hand at a time. `draw` gives numbers from 0 to 1, which choose the sample.
+        `most` requests are in hand at a time. `draw` gives numbers from 0 to 1, which choose the sample. `now` gives
+        seconds.
         """
         self._rank = rank
         self._failure = failure
@@ -72,18 +79,21 @@ class Observer:
         self._tell = tell
         self._most = most
         self._draw = draw
+        self._now = now
+        self._begun: deque[float] = deque(maxlen=MOST_PER_SECOND)
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, search: Search) -> None:
         """Observe a request that has been answered, where it is to be observed and is in the sample."""
         plans = {index: _patient(plan) for index, plan in search.observed.items() if self._is_drawn(plan.options)}
-        if not plans:
+        room = self._room() if plans else 0
+        taken = dict(islice(plans.items(), room))
+        for index in plans.keys() - taken.keys():
+            self._tell(_observation(search.operation, plans[index], None))
+        if not taken:
             return
-        if len(self._running) >= self._most:
-            for plan in plans.values():
-                self._tell(_observation(search.operation, plan, None))
-            return
-        task = tasks.start(self._observe(search, plans), name="observe")
+        self._begun.extend([self._now()] * len(taken))
+        task = tasks.start(self._observe(search, taken), name="observe")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -92,6 +102,13 @@ class Observer:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _room(self) -> int:
+        """Return how many searches may be observed now."""
+        if len(self._running) >= self._most:
+            return 0
+        second_ago = self._now() - 1.0
+        return MOST_PER_SECOND - sum(begun > second_ago for begun in self._begun)
 
     def _is_drawn(self, options: RerankOptions) -> bool:
         return options.observe_percent >= 100 or self._draw() * 100 < options.observe_percent

@@ -1,8 +1,8 @@
 """The playground's endpoints: the page, what it is told about this program, and the traffic of the last minutes.
 
-Law: none of them asks the engine anything, and of the scorer they ask figures only. Searches, mappings and explanations
-reach the page through the proxy, with the credentials of whoever sits in front of it, so that it can show nothing that
-its user may not see.
+Law: none of them asks the engine for documents, and of the scorer and of clicks they ask figures only. Searches,
+mappings and explanations reach the page through the proxy, with the credentials of whoever sits in front of it, so that
+it can show nothing that its user may not see.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from connectors.base import Headers
 from sidecar.errors import RerankUnavailable
+from sidecar.experiments.event_store import EventsNotKept, Standing
 from sidecar.playground.page_files import FILES_PATH, page_files
 from sidecar.playground.traffic import Traffic
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints, json_response
@@ -52,6 +53,8 @@ class Playground:
     examples: Sequence[Example] = ()
     is_enabled: bool = True
     traffic: Traffic = field(default_factory=Traffic)
+    #: what clicks on interleaved pages say, None where none are kept
+    standing: Standing | None = None
 
     def endpoints(self) -> Endpoints:
         """Return the page's endpoints; none where it is switched off."""
@@ -72,7 +75,17 @@ class Playground:
         )
 
     async def _traffic(self, _: EndpointRequest) -> EndpointResponse:
-        return json_response({**self.traffic.snapshot(), "scorer": await self._work()}, headers=_HEADERS)
+        told = {"scorer": await self._work(), "interleaving": await self._interleaving()}
+        return json_response({**self.traffic.snapshot(), **told}, headers=_HEADERS)
+
+    async def _interleaving(self) -> list[dict[str, Any]] | None:
+        """Return what clicks say, None where none are kept, or they cannot be read."""
+        if self.standing is None:
+            return None
+        try:
+            return [found.told() for found in await self.standing.preferences()]
+        except EventsNotKept:
+            return None
 
     async def _work(self) -> dict[str, float] | None:
         """Return what the scorer counts of its queue, None where it does not say."""

@@ -15,9 +15,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from sidecar.errors import RerankUnavailable
+from sidecar.experiments.event_store import Standing
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints
 from sidecar.scoring.figures import CountsWork, Figures
+from sidecar.scoring.pool import Pool
 from sidecar.scoring.score_cache import ScoreCache
+from sidecar.telemetry.interleaving_metrics import InterleavingFigures
+from sidecar.telemetry.pool_metrics import PoolFigures
 from sidecar.types import Observation, SearchRecord
 
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -79,6 +83,16 @@ class Metrics:
             registry=self.registry,
         )
         self._observations = _Observations(self.registry)
+        self._interleaved = Counter(
+            "rerank_sidecar_interleaved_searches_total",
+            "Searches whose pages were interleaved",
+            ["policy", "method"],
+            registry=self.registry,
+        )
+        self._events = Counter(
+            "rerank_sidecar_events_total", "Events by what became of them", ["outcome"], registry=self.registry
+        )
+        self._interleaving: InterleavingFigures | None = None
         self._policies = Gauge(
             "rerank_sidecar_policies_info", "1 for the policies in force", ["digest"], registry=self.registry
         )
@@ -91,6 +105,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._scorers = ScorerFigures()
         self.registry.register(self._scorers)
+        self._pools = PoolFigures()
+        self.registry.register(self._pools)
 
     def observe(self, record: SearchRecord) -> None:
         """Count one search."""
@@ -106,10 +122,21 @@ class Metrics:
                 self._stages.labels(stage).observe(seconds)
         if record.candidates:
             self._candidates.observe(record.candidates)
+        if record.interleaved is not None:
+            self._interleaved.labels(record.policy, record.interleaved).inc()
 
     def compare(self, observation: Observation) -> None:
         """Count one observation."""
         self._observations.count(observation)
+
+    def count_events(self, outcome: str, count: int) -> None:
+        """Count events that came in."""
+        self._events.labels(outcome).inc(count)
+
+    def watch_interleaving(self, standing: Standing) -> None:
+        """Show what clicks on interleaved pages say."""
+        self._interleaving = InterleavingFigures(standing)
+        self.registry.register(self._interleaving)
 
     def policies(self, digest: str) -> None:
         """Tell which policies are in force."""
@@ -119,6 +146,10 @@ class Metrics:
     def watch_scorer(self, role: str, scorer: object) -> None:
         """Show what a scorer counts, where it does; `role` is "main", or the model that a policy names."""
         self._scorers.watch(role, scorer)
+
+    def watch_pool(self, role: str, pool: Pool) -> None:
+        """Show what came of the requests to a scorer elsewhere; `role` as above."""
+        self._pools.watch(role, pool)
 
     def watch_score_cache(self, cache: ScoreCache) -> None:
         """Show what the memory for scores counts."""
@@ -130,6 +161,8 @@ class Metrics:
 
     async def _expose(self, _: EndpointRequest) -> EndpointResponse:
         await self._scorers.look()
+        if self._interleaving is not None:
+            await self._interleaving.look()
         self._tasks.set(len(asyncio.all_tasks()))
         return EndpointResponse(body=generate_latest(self.registry), content_type=CONTENT_TYPE_LATEST)
 

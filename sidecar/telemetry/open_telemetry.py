@@ -36,7 +36,7 @@ from connectors.base import (
     without_headers,
 )
 from sidecar import marker
-from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse
+from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Guarded
 from sidecar.requests import routes, signatures
 from sidecar.telemetry import tracing
 from sidecar.telemetry.tracing import Attributes
@@ -185,7 +185,9 @@ class ToldEngine:
 
 
 def traced_endpoint(endpoint: Endpoint, name: str, telemetry: OpenTelemetry) -> Endpoint:
-    """Return an endpoint whose calls are spans called `name`."""
+    """Return an endpoint whose calls are spans called `name`; who is refused by headers alone makes none."""
+    if isinstance(endpoint, Guarded):
+        return Guarded(endpoint.refusal, traced_endpoint(endpoint.answer, name, telemetry))
 
     async def traced(request: EndpointRequest) -> EndpointResponse:
         with telemetry.request(name, request.method, request.headers) as span:
@@ -209,5 +211,5 @@ def _noted(span: Span, answer: Answer) -> Answer:
     span.set_attribute("http.response.status_code", answer.status)
     mark = header(answer.headers, marker.HEADER)
     if mark:
-        span.set_attribute("rerank.marker", mark)
+        span.set_attribute("rerank.marker", marker.without_tokens(mark))
     return answer

@@ -1,14 +1,16 @@
 """What is told about a request: the header `X-Rerank`, `Server-Timing`, one record per search, and the log.
 
-Law: every search leaves one marker and one record, whatever became of it. No query and no document is logged.
+Law: every search leaves one marker and one record, whatever became of it; the marker of an engine that is a sidecar
+itself is taken out. No query and no document is logged.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from connectors.base import SearchResponse
+from connectors.base import SearchResponse, header, without_headers
 from sidecar import marker
 from sidecar.marker import Marker
 from sidecar.searches import Search
@@ -48,6 +50,8 @@ class Reports:
         headers = [(marker.HEADER, marker.header_value(markers))]
         if clock.first_stage is not None:
             headers.append(("Server-Timing", marker.server_timing(**_durations(clock, markers))))
+        if header(answer.headers, marker.HEADER) is not None:  # the engine is a sidecar itself
+            answer = replace(answer, headers=without_headers(answer.headers, marker.HEADER))
         return answer.with_headers(*headers)
 
     def record(self, search: Search, markers: Sequence[Marker], clock: Clock) -> None:
@@ -68,6 +72,8 @@ class Reports:
                     second_stage_seconds=clock.second_stage,
                     queue_seconds=mark.timing.queue if mark.timing else None,
                     model_seconds=mark.timing.model if mark.timing else None,
+                    interleaved=mark.interleaved,
+                    policy=mark.policy,
                 )
             )
 

@@ -2,6 +2,7 @@
 
 import { h, milliseconds, svg } from "./dom.js";
 import { own } from "./engine.js";
+import { interleaving } from "./interleaving.js";
 
 const EVERY_MS = 2000;
 const WORDS = ["applied", "partial", "observed", "skipped", "degraded"];
@@ -59,6 +60,7 @@ function page(traffic, before) {
     throughput(traffic),
     latency(traffic),
     table(traffic),
+    ...interleaving(traffic.interleaving),
     h("p", { class: "note" }, "Searches are counted when they end. Those of this page count, too. What is left alone is streamed, and has no times."),
   ];
 }

@@ -7,7 +7,7 @@ const REASONS = {
   unparsable: "the body could not be read; the engine judges it",
   no_free_text: "there are no words that somebody typed: only filters, identifiers, prefixes or match_all",
   no_text_field: "none of the searched fields holds a string in the hits",
-  custom_ranking: "the query has a ranking of its own (function_score, script_score, rescore, pinned …); Insist reranks it",
+  custom_ranking: "the query has a ranking of its own (function_score, script_score, rescore …); Insist reranks it",
   sort: "the hits are sorted by something else than their score",
   size_zero: "no hits were asked for",
   scroll: "a scroll is an export, not a page",
@@ -23,6 +23,7 @@ const REASONS = {
   template: "the search template could not be rendered",
   async_search: "the answer of an asynchronous search comes in parts",
   search_pipeline: "a search pipeline may change request and answer",
+  language: "its words or texts are in a language that the model does not know",
   few_hits: "there are fewer than two hits",
   engine_error: "the engine answered with an error",
   widening_refused: "the engine refused the wider request",
@@ -33,6 +34,7 @@ const REASONS = {
   scheduler_full: "more work is waiting than can be done in time",
   deadline: "the deadline came first; a later one (Settings) scores more",
   scorer_lost: "the scorer died or cannot be reached",
+  two_models: "replicas of the scorer have different models, and none had time for the whole window",
   model: "the model failed or cannot be had",
   bad_request: "the settings make no sense",
 };
@@ -49,9 +51,9 @@ export function inWords(marker, window) {
   const dropped = marker.dropped ? `; ${marker.dropped} left out by min_score` : "";
   switch (marker.word) {
     case "applied":
-      return `${candidates(scored)} scored by ${marker.model ?? "the model"}${cut(marker, window)}${dropped}`;
+      return `${candidates(scored)} scored by ${marker.model ?? "the model"}${cut(marker, window)}${dropped}${drafted(marker)}`;
     case "partial":
-      return `${candidates(scored)} of ${marker.window} scored, the rest in the engine's order: ${why}`;
+      return `${candidates(scored)} of ${marker.window} scored, the rest in the engine's order: ${why}${drafted(marker)}`;
     case "degraded":
       return `No scores, so this is the engine's order: ${why}`;
     case "observed":
@@ -64,6 +66,11 @@ export function inWords(marker, window) {
 }
 
 const candidates = (count) => `${count} candidate${count === 1 ? "" : "s"}`;
+
+function drafted(marker) {
+  if (!marker.interleaved) return "";
+  return `; both orders interleaved (${marker.interleaved.replace("_", " ")}) to compare them by clicks: Insist shows the reranked one`;
+}
 
 function cut(marker, window) {
   if (!marker.token_budget) return "";

@@ -12,7 +12,7 @@ from connectors.errors import EngineUnavailable
 from sidecar import tasks
 from sidecar.errors import ScorerLost
 from sidecar.experiments import overlap
-from sidecar.experiments.observing import Observer
+from sidecar.experiments.observing import MOST_PER_SECOND, Observer
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import IndexPolicy, Policy
 from sidecar.response import Ranked
@@ -306,8 +306,9 @@ class Held:
     """An observer whose second stage waits until it is let go."""
 
     def __init__(self, most: int, draws: Iterable[float] = ()) -> None:
-        """Observe so many at a time, a sample by these draws."""
+        """Observe so many at a time, a sample by these draws; the test moves the clock."""
         self.go = asyncio.Event()
+        self.now = 100.0
         self.told: asyncio.Queue[Observation] = asyncio.Queue()
         engine = ScriptedEngine(*LONG_TO_SHORT)
         self.connector = RerankingConnector(engine, ScriptedScorer())
@@ -320,6 +321,7 @@ class Held:
             self.told.put_nowait,
             most=most,
             draw=lambda: next(drawn),
+            now=lambda: self.now,
         )
 
     async def _rank(self, *given: Any) -> Ranked:
@@ -342,6 +344,24 @@ async def test_more_than_may_be_in_hand_are_dropped_and_counted() -> None:
     held.go.set()
     assert [Outcome.APPLIED] * 2 == [(await held.told.get()).outcome for _ in range(2)]
     await asyncio.sleep(0)
+    held.observer.begin(held.read())
+    assert Outcome.APPLIED is (await held.told.get()).outcome
+
+
+async def test_more_than_may_begin_in_a_second_are_dropped_and_counted() -> None:
+    """However quickly they are done; each search of an `_msearch` counts. A second later there is room again."""
+    held = Held(most=1000)
+    held.go.set()
+    for _ in range(MOST_PER_SECOND - 1):
+        held.observer.begin(held.read())
+    many = held.connector._reader.read(Operation.MSEARCH, msearch({}, match(), {}, match(), {}, match()))
+    held.observer.begin(many)
+    found = [await held.told.get() for _ in range(MOST_PER_SECOND + 2)]
+    assert 2 == sum(each.outcome is None for each in found)
+    held.now += 0.99
+    held.observer.begin(held.read())
+    assert (await held.told.get()).outcome is None
+    held.now += 0.02
     held.observer.begin(held.read())
     assert Outcome.APPLIED is (await held.told.get()).outcome
 
