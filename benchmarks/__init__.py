@@ -5,6 +5,8 @@
     overhead.py   what the proxy costs where it only passes on
     memory.py     what it holds: a bulk of 100 MB under way, a thousand idle connections
     overload.py   what becomes of searches when three times as many come as can be scored
+    pool.py       scorers elsewhere: what a second one carries, what the way costs, what outages cost
+    planning.py   how many machines a site needs: a simulation, checked against a real pool
 
 Each is a program, `python -m benchmarks.NAME`, that prints its table with the machine, the model and the commit.
 docs/performance.md has the method and the results. Law: what is compared runs in one go, in turns, on the same texts;

@@ -4,6 +4,7 @@
 
 The upstream is a sink (`benchmarks/sink.py`), so the difference is the proxy's alone. Load is open-loop at a share of
 what the sink can do directly. Generator, proxy and sink share the machine's cores, which the figures suffer from.
+Searches are passed on by a proxy that is switched off, and by one that observes a tenth of them afterwards.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +23,14 @@ from benchmarks.machine import Machine
 from benchmarks.open_loop import Report, poisson, run_exactly, saturate, send_when_due
 from benchmarks.programs import Server, sidecar, sink
 from benchmarks.rounds import Spread
-from benchmarks.sink import document
+from benchmarks.sink import document, hits
 from benchmarks.table import table
 
 SIZES = {"1 KB": 1024, "64 KB": 65_536}
+HITS = 10
+OFF = {"RERANK_SIDECAR_RERANK__ENABLED": "false"}
+OBSERVE = {"RERANK_SIDECAR_RERANK__MODE": "observe", "RERANK_SIDECAR_RERANK__OBSERVE_PERCENT": "10"}
+SEARCHES = {"search, off": OFF, "search, observed": OBSERVE}
 CONNECTIONS = 32
 CAPACITY_SECONDS = 3.0
 WARM_UP_SECONDS = 1.0
@@ -34,7 +40,7 @@ HEADS = ("answer", "load", "direct p50", "proxy p50", "added p50", "direct p99",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One size of answers: what the sink can do, and the rounds of both ways."""
+    """One kind of request: what the sink can do, and the rounds of both ways."""
 
     size: str
     #: answers per second in a closed loop
@@ -56,11 +62,26 @@ def get(size: int) -> Call:
     return Call(method="GET", path=f"/sink/_doc/{size}", check=expects(document(size)))
 
 
+def search() -> Call:
+    """Return a search with `HITS` hits."""
+    body = json.dumps({"query": {"match": {"text": "search engine"}}, "size": HITS}).encode()
+    headers = {"Content-Type": "application/json"}
+    return Call(method="POST", path="/sink/_search", headers=headers, body=body, check=expects(hits(HITS)))
+
+
 async def measure(
-    size: str, direct: Server, proxy: Server, *, rounds: int, seconds: float, share: float, say: Callable[[str], None]
+    size: str,
+    call: Call,
+    direct: Server,
+    proxy: Server,
+    *,
+    rounds: int,
+    seconds: float,
+    share: float,
+    say: Callable[[str], None],
 ) -> Outcome:
     """Measure both ways in turns at `share` of the sink's capacity."""
-    calls = [get(SIZES[size])]
+    calls = [call]
     async with Client(direct.url) as straight, Client(proxy.url) as through:
         for client in (straight, through):
             await saturate(client, calls, connections=CONNECTIONS, seconds=min(WARM_UP_SECONDS, seconds))
@@ -105,26 +126,31 @@ def _milliseconds(seconds: float) -> str:
 
 
 async def compare(given: argparse.Namespace) -> list[Outcome]:
-    """Start both ways and measure all sizes."""
-    async with (
-        sink() as direct,
-        sidecar(
-            "serve", "--engine", direct.url, "--scorer", "test:identity", "--allow-test-scorers",
-            "--listen", "127.0.0.1:0", "--log-level", "warning",
-        ) as proxy,
-    ):  # fmt: skip
-        return [
-            await measure(
-                size,
-                direct,
-                proxy,
-                rounds=given.rounds,
-                seconds=given.seconds,
-                share=given.share,
-                say=lambda line: print(line, file=sys.stderr, flush=True),
-            )
-            for size in SIZES
-        ]
+    """Start all ways and measure them."""
+    measured = partial(
+        measure,
+        rounds=given.rounds,
+        seconds=given.seconds,
+        share=given.share,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    outcomes: list[Outcome] = []
+    async with sink() as direct:
+        async with proxy_of(direct) as proxy:
+            sizes = [size for size in SIZES if size in given.kinds]
+            outcomes += [await measured(size, get(SIZES[size]), direct, proxy) for size in sizes]
+        for name, settings in ((name, SEARCHES[name]) for name in SEARCHES if name in given.kinds):
+            async with proxy_of(direct, **settings) as proxy:
+                outcomes.append(await measured(name, search(), direct, proxy))
+    return outcomes
+
+
+def proxy_of(upstream: Server, **settings: str) -> AbstractAsyncContextManager[Server]:
+    """Give the proxy in front of a server."""
+    return sidecar(
+        "serve", "--engine", upstream.url, "--scorer", "test:identity", "--allow-test-scorers",
+        "--listen", "127.0.0.1:0", "--log-level", "warning", **settings,
+    )  # fmt: skip
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -132,6 +158,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.overhead", description=(__doc__ or "").partition("\n")[0]
     )
+    parser.add_argument("--kinds", nargs="+", choices=[*SIZES, *SEARCHES], default=[*SIZES, *SEARCHES])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each way in each round")
     parser.add_argument("--share", type=float, default=0.3, help="of the sink's capacity")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sidecar.scoring.base import Scorer as Scorer
     from sidecar.scoring.loading import load_scorer as load_scorer
     from sidecar.types import RerankOptions as RerankOptions
+    from sidecar.types import Signal as Signal
 
 _HOMES = {
     "AsyncReranker": "sidecar.integrations.client",
@@ -34,6 +35,7 @@ _HOMES = {
     "Reranker": "sidecar.integrations.client",
     "RerankingConnector": "sidecar.pipeline",
     "Scorer": "sidecar.scoring.base",
+    "Signal": "sidecar.types",
     "load_scorer": "sidecar.scoring.loading",
 }
 

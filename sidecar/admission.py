@@ -6,6 +6,7 @@ rerank, those beyond the bound are passed on as they are, at once, so that neith
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -24,6 +25,8 @@ class Admission:
         """Let in `most` at a time, None for all."""
         self._most = most
         self._held = 0
+        self._begun = 0
+        self._in_hand: dict[int, asyncio.Event] = {}
 
     def failure(self) -> RerankUnavailable | None:
         """Return why no more can be reranked now, None when it can."""
@@ -35,7 +38,17 @@ class Admission:
     def held(self) -> Iterator[None]:
         """Count one more while the block runs."""
         self._held += 1
+        self._begun += 1
+        number, ended = self._begun, asyncio.Event()
+        self._in_hand[number] = ended
         try:
             yield
         finally:
             self._held -= 1
+            del self._in_hand[number]
+            ended.set()
+
+    async def passed(self) -> None:
+        """Wait until everything has ended that is in hand now; what begins meanwhile is not waited for."""
+        for ended in list(self._in_hand.values()):
+            await ended.wait()

@@ -1,8 +1,7 @@
 """Step 4: the text of every hit, as the model sees it.
 
 Law: text comes from the fields that were asked for and from nothing else; a hit without such text gives an empty
-one and is never scored. Values are read where the engine puts them: `fields` (flat keys, arrays, nested objects)
-and `_source` (objects, dotted keys, arrays). A sub-field (`title.english`) means its parent. No I/O.
+one and is never scored. No I/O.
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, takewhile
-from typing import Any, Final
+from typing import Final
 
 from connectors.base import Hit
+from sidecar import hit_values, signals
 from sidecar.passages import MAX_PASSAGES, without_html
 from sidecar.types import Candidate, RerankOptions, TextFrom
 
@@ -28,17 +28,31 @@ SPECIAL_TOKENS: Final = 3
 _AS_THEY_ARE: Final = RerankOptions()
 
 
-def extract(hits: Sequence[Hit], fields: Sequence[str], options: RerankOptions = _AS_THEY_ARE) -> list[Candidate]:
-    """Return one candidate per hit, in order. `text` is "" where none of `fields` holds a string."""
+def extract(
+    hits: Sequence[Hit], fields: Sequence[str], options: RerankOptions = _AS_THEY_ARE, *, now: float = 0.0
+) -> list[Candidate]:
+    """Return one candidate per hit, in order. `text` is "" where none of `fields` holds a string.
+
+    `now`, in milliseconds since 1970, is what signals take for the present moment.
+    """
     clean = without_html if options.strip_html else str
-    return [_candidate(hit, fields, options, clean) for hit in hits]
+    return [_candidate(hit, fields, options, clean, now) for hit in hits]
 
 
-def _candidate(hit: Hit, fields: Sequence[str], options: RerankOptions, clean: Callable[[str], str]) -> Candidate:
+def _candidate(
+    hit: Hit, fields: Sequence[str], options: RerankOptions, clean: Callable[[str], str], now: float
+) -> Candidate:
     passages = tuple(text for found in _passages(hit, fields, options.text_from) if (text := clean(found)))
     text = clean(_text(hit, fields, options.template))
     title = clean(field_text(hit, fields[0])) if len(fields) > 1 and options.template is None else ""
-    return Candidate(rank=hit.rank, score=hit.score, text=text or " ".join(passages), title=title, passages=passages)
+    return Candidate(
+        rank=hit.rank,
+        score=hit.score,
+        text=text or " ".join(passages),
+        title=title,
+        passages=passages,
+        signals=signals.values(hit, options.signals, now),
+    )
 
 
 def template_fields(template: str) -> tuple[str, ...]:
@@ -52,8 +66,12 @@ def field_text(hit: Hit, field: str) -> str:
 
 
 def _values(hit: Hit, field: str) -> list[str]:
-    values = list(_strings(hit.fields, field)) or list(_strings(hit.source, field))
-    return [value.strip() for value in values if value.strip()]
+    found = _strings(hit.fields, field) or _strings(hit.source, field)
+    return [value.strip() for value in found if value.strip()]
+
+
+def _strings(value: object, path: str) -> list[str]:
+    return [each for each in hit_values.at(value, path) if isinstance(each, str)]
 
 
 def affordable(
@@ -105,7 +123,7 @@ def _passages(hit: Hit, fields: Sequence[str], source: TextFrom) -> Iterator[str
 
 def _inner_text(hit: Hit, fields: Sequence[str]) -> str:
     """Return the text of a nested document, whose own source begins below its path."""
-    names = [name for field in fields for name in (field, *(rest for _, rest in _splits(field)))]
+    names = [name for field in fields for name in (field, *(rest for _, rest in hit_values.splits(field)))]
     return " ".join(dict.fromkeys(value for name in names for value in _values(hit, name)))
 
 
@@ -120,28 +138,3 @@ def _text(hit: Hit, fields: Sequence[str], template: str | None) -> str:
     if not any(texts.values()):
         return ""
     return _PLACEHOLDER.sub(lambda match: texts.get(match[1], ""), template).strip()
-
-
-def _strings(value: Any, path: str) -> Iterator[str]:
-    """Yield the strings at a dotted path, in document order."""
-    match value:
-        case str():
-            yield value  # also where the path goes on: title.english is indexed from title
-        case list():
-            for element in value:
-                yield from _strings(element, path)
-        case dict() if path in value:
-            yield from _strings(value[path], "")
-        case dict() if path:
-            for head, rest in _splits(path):
-                if head in value:
-                    yield from _strings(value[head], rest)
-        case _:
-            return
-
-
-def _splits(path: str) -> Iterator[tuple[str, str]]:
-    """Yield (head, rest) for every dot of the path, longest head first."""
-    parts = path.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        yield ".".join(parts[:length]), ".".join(parts[length:])

@@ -53,14 +53,17 @@ class Selection:
         """Whether this is a cascade."""
         return self.pruner is not None
 
-    def ranking(self, scored: Sequence[ScoredDocument], rule: Fusion) -> list[ScoredCandidate]:
-        """Return the ranking, best first; `scored` belong to the first of `kept`."""
+    def ranking(
+        self, scored: Sequence[ScoredDocument], rule: Fusion, *, explains: bool = False
+    ) -> list[ScoredCandidate]:
+        """Return the ranking, best first; `scored` belong to the first of `kept`; `explains` as for `fusion.rank`."""
         order = sorted(range(len(scored)), key=lambda place: self.kept[place].candidate.rank)
         ranked = fusion.rank(
             [self.kept[place].candidate for place in order],
             [scored[place].score for place in order],
             rule,
             [scored[place].best_passage for place in order],
+            explains=explains,
         )
         if not self.is_pruned:
             return ranked

@@ -9,6 +9,7 @@
         ├── SchedulerFull    more work is queued than can be done in time
         ├── ScoringTimeout   no score before the deadline
         ├── ScorerLost       the scorer died, or cannot be reached
+        ├── ModelsDisagree   its replicas have different models, and none had time for all
         └── ModelFailed      the model failed, or gave scores that are none
 
 `RerankUnavailable` is caught in exactly one place: `pipeline.py`. Its `reason` is the word of the marker
@@ -66,6 +67,12 @@ class ScorerLost(RerankUnavailable):
     """The scorer died while it worked, or cannot be reached."""
 
     reason = "scorer_lost"
+
+
+class ModelsDisagree(RerankUnavailable):
+    """The scores of one list are those of different models, and one model could not be asked for all of them."""
+
+    reason = "two_models"
 
 
 class ModelFailed(RerankUnavailable):

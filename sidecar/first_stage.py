@@ -207,10 +207,17 @@ async def run(
     `others` are sent along as they are. Raises EngineError and WholeAnswer as `Exchange.ask` does.
     """
     fields = {index: await text_fields.resolve(plan) for index, plan in plans.items()}
-    extra = {index: text_fields.to_ask_for(plan, fields[index]) for index, plan in plans.items()}
+    extra = {
+        index: tuple(
+            dict.fromkeys((*text_fields.to_ask_for(plan, fields[index]), *text_fields.values_to_ask_for(plan)))
+        )
+        for index, plan in plans.items()
+    }
     slim = {index for index, plan in plans.items() if text_fields.can_ask(plan) and weights.wants_two_steps(plan)}
     firsts = {
-        index: two_steps.slim(plan, fields[index]) if index in slim else _first_call(plan, extra[index])
+        index: two_steps.slim(plan, (*fields[index], *plan.value_fields))
+        if index in slim
+        else _first_call(plan, extra[index])
         for index, plan in plans.items()
     }
     replies = await exchange.ask(dict(sorted({**others, **firsts}.items())))

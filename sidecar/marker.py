@@ -6,18 +6,24 @@ in the body unless the caller asks. An `_msearch` has one entry per item, in ord
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sidecar.errors import RerankUnavailable
 from sidecar.scoring.timing import Timing
-from sidecar.types import Arm, Outcome, SkipReason
+from sidecar.types import Arm, InterleaveMethod, Outcome, SkipReason
 
 HEADER: Final = "X-Rerank"
 MAX_ENTRIES: Final = 32
 """Items of an `_msearch` up to which each has an entry: clients bound the length of a header."""
+
+MAX_TOKEN_CHARACTERS: Final = 4096
+"""Of all tokens of a header together."""
+
+_TOKEN: Final = re.compile(r"; token=[^,;]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,10 @@ class Marker:
     reason: str | None = None
     #: the side of an experiment that the search is on, None where there is none
     arm: Arm | None = None
+    #: how the page was interleaved, None where it was not; the policy (not in the header); and what a click gives back
+    interleaved: InterleaveMethod | None = None
+    policy: str | None = None
+    token: str | None = None
     #: candidates that were scored
     candidates: int | None = None
     #: candidates that would be scored at most
@@ -51,6 +61,7 @@ class Marker:
         pairs = {
             "reason": self.reason,
             "arm": self.arm,
+            "interleaved": self.interleaved,
             "candidates": self.candidates,
             "window": self.window,
             "token_budget": self.token_budget,
@@ -59,6 +70,7 @@ class Marker:
             "cached": self.cached,
             "dropped": self.dropped,
             "model": self.model,
+            "token": self.token,
         }
         return "; ".join(
             (self.outcome.value, *(f"{key}={_safe(value)}" for key, value in pairs.items() if value is not None))
@@ -88,9 +100,23 @@ def refused() -> Marker:
 def header_value(markers: Sequence[Marker]) -> str:
     """Return the value of `X-Rerank` for a search, or for all items of an `_msearch`."""
     if len(markers) <= MAX_ENTRIES:
-        return ", ".join(map(str, markers))
+        return ", ".join(map(str, _with_tokens_that_fit(markers)))
     counts = Counter(marker.outcome for marker in markers)
     return "mixed; " + "; ".join(f"{outcome.value}={counts[outcome]}" for outcome in Outcome if counts[outcome])
+
+
+def without_tokens(value: str) -> str:
+    """Return a header's value without what only a click gives back."""
+    return _TOKEN.sub("", value)
+
+
+def _with_tokens_that_fit(markers: Sequence[Marker]) -> Iterator[Marker]:
+    """Yield the markers, without a token where those before it have taken the room."""
+    room = MAX_TOKEN_CHARACTERS
+    for marker in markers:
+        length = len(marker.token or "")
+        yield marker if length <= room else replace(marker, token=None)
+        room -= length if length <= room else 0
 
 
 def server_timing(**seconds: float | None) -> str:

@@ -8,7 +8,7 @@ order of the hits and the header `X-Rerank`. Its steps are the modules beside th
     3 first_stage   ask the engine
     4 candidates    the text of every hit
     5 scoring       texts (`passages` of long ones) -> model scores, until the deadline
-    6 fusion        one final score per candidate
+    6 fusion        one final score per candidate             (`rules`: who comes first whatever it is)
     7 response      the caller's page, cut by splicing                    (heavy hits: after `two_steps`)
 
 Law: a failing second stage never costs the caller the first stage's results. `RerankUnavailable` is caught here and
@@ -19,18 +19,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from connectors.base import Connector, RelayRequest, RelayResponse, SearchRequest, SearchResponse
 from connectors.errors import EngineError
-from sidecar import answer, cascade, error_answers, first_stage, fusion, marker, passages, response, two_steps
+from sidecar import (
+    answer,
+    cascade,
+    error_answers,
+    first_stage,
+    fusion,
+    languages,
+    marker,
+    passages,
+    response,
+    rules,
+    two_steps,
+)
 from sidecar.admission import Admission
 from sidecar.answer import Reply
 from sidecar.candidates import extract
 from sidecar.errors import ModelFailed, RerankUnavailable, ScoringTimeout, SidecarError
 from sidecar.experiments import observing
+from sidecar.experiments.click_token import ClickTokens
+from sidecar.experiments.interleaved_page import interleaved, with_token
 from sidecar.experiments.observing import MOST_OBSERVED, Observer
 from sidecar.explaining import with_alignments
 from sidecar.first_stage import Exchange, FirstStage, Unusable, WholeAnswer
@@ -42,7 +57,7 @@ from sidecar.reading import Reader
 from sidecar.relaying import Relaying
 from sidecar.response import Placed, Ranked
 from sidecar.scorers import Scorers
-from sidecar.scoring import timing
+from sidecar.scoring import provenance, timing
 from sidecar.scoring.base import Scorer
 from sidecar.scoring.prefix import score_prefix
 from sidecar.scoring.score_cache import CachedScorer, ScoreCache
@@ -76,24 +91,32 @@ class RerankingConnector:
         observe: Callable[[SearchRecord], None] = reports.nobody,
         compare: Callable[[Observation], None] = observing.nobody,
         max_observed: int = MOST_OBSERVED,
+        is_patient: bool = False,
+        tokens: ClickTokens | None = None,
     ) -> None:
         """Put `scorer` behind `engine`; both stay the caller's to close.
 
-        `models` are further scorers, by the name that a policy's `model` or `prune_model` gives. `observe` gets one
-        record per search. `score_cache` is the memory of policies with `score_cache`; callers share what is in it when
+        `models` are further scorers, by the name that a policy's `model`, `language_models` or `prune_model` gives;
+        they are looked up in each search, so that there can be others later. `observe` gets one record per search.
+        `score_cache` is the memory of policies with `score_cache`; callers share what is in it when
         their headers of the names `tenant_headers` are equal. `max_searches` requests are reranked at the same time,
         others are passed on as they are; None = all are reranked. `compare` gets what would have become of searches
-        under a policy that only observes, of which `max_observed` are looked at at the same time.
+        under a policy that only observes, of which `max_observed` are looked at at the same time. `is_patient`: what is
+        reranked is scored to the end, over the window that its deadline allows, for who compares rankings. `tokens`
+        signs what interleaved pages say of their teams; without one with a key of this connector's own.
 
         Raises:
             ValueError: a policy names a model that is not in `models`.
         """
         policy = policy or Policy()
+        _prepare(policy)
         self._engine = engine
         self._scorers = Scorers(scorer, models, policy, score_cache, tenant_headers)
         self._admission = Admission(max_searches)
         self._reader = Reader(engine, policy, self._scorers, self._admission)
         self._reports = Reports(observe)
+        self._is_patient = is_patient
+        self._tokens = tokens or ClickTokens()
         self._text_fields = TextFields(engine)
         self._weights = HitWeights()
         self._observer = Observer(
@@ -129,7 +152,12 @@ class RerankingConnector:
             ValueError: it names a model that is not in `models`; the policy stays.
         """
         self._scorers.check(policy)
+        _prepare(policy)
         self._reader.use(policy)
+
+    async def passed(self) -> None:
+        """Wait until the searches have been answered that are in hand now, such as those of an earlier policy."""
+        await self._admission.passed()
 
     async def aclose(self) -> None:
         """Give up what is being observed; engine and scorer belong to whoever made them."""
@@ -169,7 +197,7 @@ class RerankingConnector:
         if finished is None or (search.is_template and _is_refused(search, search.exchange, finished)):
             return await self._left(search)
         replies = {index: _error_reply(refused.error) for index, refused in search.refused.items()}
-        replies |= {index: _shown(search.plans[index], reply) for index, (reply, _) in finished.items()}
+        replies |= {index: _shown(search.plans[index], reply, mark) for index, (reply, mark) in finished.items()}
         marks = {index: mark for index, (_, mark) in finished.items()}
         return self._reports.on(search, search.exchange.answer(replies), marks, clock)
 
@@ -225,7 +253,7 @@ class RerankingConnector:
 
     async def _rerank(self, stage: FirstStage) -> Finished:
         """Do steps 4 to 7."""
-        ranked = await self._ranked(stage, _deadline(stage.plan.options))
+        ranked = await self._ranked(stage, None if self._is_patient else _deadline(stage.plan.options))
         if ranked.kept is None:
             return await self._unranked(stage, ranked.mark)
         with tracing.span("merge"):
@@ -236,11 +264,16 @@ class RerankingConnector:
 
     async def _ranked(self, stage: FirstStage, deadline: float | None) -> Ranked:
         """Do steps 4 to 6, until the deadline."""
-        plan, options = stage.plan, stage.plan.options
+        candidates = extract(stage.hits, stage.fields, stage.plan.options, now=time.time() * 1000)
+        options = languages.text_options((candidate.text for candidate in candidates), stage.plan.options)
+        if options is None:
+            return Ranked(mark=marker.skipped(SkipReason.LANGUAGE))
+        plan = replace(stage.plan, options=options)
         scorer = self._scorers.of(options)
         facts = scorer.describe()
         pruner = self._scorers.pruner(plan)
-        window = cascade.window(plan, extract(stage.hits, stage.fields, options), facts, pruner)
+        pins = rules.pins(stage.hits, options)
+        window = cascade.window(plan, rules.unread(candidates, pins), facts, pruner)
         reason = window.reason_not_to_score(options)
         if reason is not None:
             return Ranked(mark=marker.skipped(reason))
@@ -248,15 +281,19 @@ class RerankingConnector:
         with tracing.span("score", candidates=len(window.candidates)), timing.listening() as heard:
             documents = await _documents(scorer, window.candidates, options, deadline)
             selection = await cascade.select(pruner, plan, documents, facts, deadline)
-            raw = await score_prefix(asked, plan.query, passages.texts(selection.kept), deadline=deadline)
+            with provenance.listening() as told:
+                raw = await score_prefix(asked, plan.query, passages.texts(selection.kept), deadline=deadline)
+        facts = provenance.the_one(told) or facts  # of a pool, in which another replica may have described itself
         scored = passages.join(selection.kept, raw, options)
         if not scored:
             raise ScoringTimeout("not one document was scored before the deadline")
-        ranking = selection.ranking(scored, fusion.choose(options, facts))
+        ranking = selection.ranking(scored, fusion.choose(options, facts), explains=options.explain)
         placed = response.lay_out(len(stage.hits), selection.considered(window, len(scored)), ranking)
-        kept = response.above(placed, options.min_score, facts.kind)
+        placed = rules.pinned_first(placed, pins)
+        kept = rules.diversified(response.above(placed, options.min_score, facts.kind), stage.hits, options)
         mark = window.marker([document.score for document in scored], facts, dropped=len(placed) - len(kept))
         mark = replace(selection.marked(mark, len(scored)), cached=_hits(asked), timing=timing.in_turn(heard))
+        kept, mark = interleaved(plan, stage.hits, kept, mark, facts, self._tokens)
         if options.explain:
             kept, seconds = await with_alignments(scorer, plan, kept)
             mark = replace(mark, explaining=seconds)
@@ -298,6 +335,12 @@ class RerankingConnector:
             return await ask(search.request)
 
 
+def _prepare(policy: Policy) -> None:
+    """Read now what else the first search would wait for."""
+    if policy.has_languages:
+        languages.prepare()
+
+
 async def _documents(
     scorer: Scorer, candidates: Sequence[Candidate], options: RerankOptions, deadline: float | None
 ) -> list[Document]:
@@ -311,9 +354,13 @@ async def _documents(
     return passages.documents(candidates, spans, options)
 
 
-def _shown(plan: Plan, reply: Reply) -> Reply:
-    """Return a page as its caller's `filter_path` shows it."""
-    return reply if plan.filter_path is None else replace(reply, text=plan.filter_path.restored(reply.text))
+def _shown(plan: Plan, reply: Reply, mark: Marker) -> Reply:
+    """Return a page as its caller's `filter_path` shows it, with its token where that was asked for."""
+    if plan.filter_path is not None:
+        reply = replace(reply, text=plan.filter_path.restored(reply.text))
+    if mark.token is None or not plan.options.return_token:
+        return reply
+    return replace(reply, text=with_token(reply.text, mark.token))
 
 
 def _is_refused(search: Search, exchange: Exchange, finished: Mapping[int, Finished]) -> bool:

@@ -10,12 +10,13 @@ caller's bytes stay as they are but for the settings named here. No I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
 
 from connectors.base import header
+from sidecar import signals
 from sidecar.candidates import template_fields
 from sidecar.errors import BadRerankRequest
 from sidecar.requests import controls, native, query_text, signatures
@@ -71,6 +72,8 @@ class Plan:
     filter_path: FilterPath | None = None
     #: the side of an experiment that the search is on, None where there is none
     arm: Arm | None = None
+    #: what the coins of an interleaved page come from, None where there is none: the user and the words, as a digest
+    draw: bytes | None = None
 
     @property
     def fetched(self) -> int:
@@ -102,6 +105,11 @@ class Plan:
         if isinstance(source, dict):
             source = source.get("includes") if set(source) == {"includes"} else None
         return frozenset(name for name in _entries(source) if isinstance(name, str) and "*" not in name)
+
+    @property
+    def value_fields(self) -> tuple[str, ...]:
+        """The fields of hits that the ranking needs beside their text."""
+        return signals.fields(self.options)
 
     @property
     def takes_fields(self) -> bool:
@@ -196,10 +204,15 @@ def widen(plan: Plan, extra_fields: tuple[str, ...]) -> SearchCall:
         if plan.fetched != plan.size or plan.call.setting("size") is None:
             settings["size"] = plan.fetched
     if extra_fields:
-        settings["fields"] = [*(plan.call.body("fields") or ()), *extra_fields]
+        settings["fields"] = [*(plan.call.body("fields") or ()), *entries(plan, extra_fields)]
     if plan.filter_path is not None:
         settings["filter_path"] = plan.filter_path.widened()
     return plan.call.with_settings(settings)
+
+
+def entries(plan: Plan, names: Iterable[str]) -> list[str | dict[str, str]]:
+    """Return how fields that we ask for are written under `fields`."""
+    return [signals.entry(plan.options, name) for name in names]
 
 
 def _text_fields(options: RerankOptions, reading: Reading) -> tuple[str, ...]:
@@ -256,7 +269,8 @@ def _reasons(call: SearchCall, options: RerankOptions, reading: Reading, *, is_o
     for reason, applies in _DOUBTFUL:
         if applies(call):
             yield reason
-    is_mixed = options.fusion in {"linear", "rrf"}  # an operator's policy says that both rankings count
+    # an operator's policy says that both rankings count
+    is_mixed = options.fusion in {"linear", "rrf"} or (options.fusion == "auto" and bool(options.signals))
     if not is_mixed and (reading.has_custom_ranking or call.has_body("rescore")):
         yield SkipReason.CUSTOM_RANKING
 

@@ -50,10 +50,17 @@ class Policy:
     experiment: Experiment = field(default_factory=Experiment)
 
     def model_names(self) -> set[str]:
-        """Return the names of models other than the main one: those that score, and those that prune."""
-        named = {self.defaults.model, self.defaults.prune_model}
-        named |= {policy.overrides.get(option) for policy in self.policies for option in ("model", "prune_model")}
+        """Return the names of models other than the main one: those that score, here or by language, and that prune."""
+        named = {self.defaults.model, self.defaults.prune_model, *self.defaults.language_models.values()}
+        for policy in self.policies:
+            named |= {policy.overrides.get(option) for option in ("model", "prune_model")}
+            named |= set(policy.overrides.get("language_models", {}).values())
         return {name for name in named if name is not None}
+
+    @property
+    def has_languages(self) -> bool:
+        """Whether the language of searches matters."""
+        return bool(self.defaults.languages) or any(policy.overrides.get("languages") for policy in self.policies)
 
     def options(self, expression: str) -> RerankOptions:
         """Return the options for an index expression; "" stands for all indices."""

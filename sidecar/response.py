@@ -31,7 +31,7 @@ from sidecar.scoring import alignments
 from sidecar.scoring.alignments import Alignment
 from sidecar.scoring.base import ScoreKind, probability
 from sidecar.two_steps import FullHit
-from sidecar.types import ScoredCandidate
+from sidecar.types import ScoredCandidate, Team
 
 _TAIL_STEP: Final = 1e-7
 
@@ -44,7 +44,7 @@ _FIELDS_MEMBERS: Final = ("fields", "ignored_field_values")
 _NESTED: Final = array_scanner(object_scanner())
 
 HIGHEST_SCORE: Final = 2.0
-"""Bound of `_score` after reranking; `max_score` of a page for which no model was asked."""
+"""Bound of the `_score` of what is not pinned; `max_score` of a page for which no model was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,10 @@ class Placed:
     scored: ScoredCandidate | None = None
     #: how the model read it, where an explanation was asked for
     alignment: Alignment | None = None
+    #: whether it comes first whatever its scores are
+    is_pinned: bool = False
+    #: whose pick it is on an interleaved page, None where both rankings agree
+    team: Team | None = None
 
     @property
     def model_score(self) -> float | None:
@@ -199,6 +203,12 @@ def explanation(place: Placed, position: int) -> Mapping[str, object]:
     }
     if scored is not None and scored.pruner_score is not None:
         said["pruner_score"] = scored.pruner_score
+    if scored is not None and scored.terms:
+        said["terms"] = [{**each._asdict(), "contribution": each.contribution} for each in scored.terms]
+    if place.is_pinned:
+        said["pinned"] = True
+    if place.team is not None:
+        said["team"] = place.team.value
     return said if place.alignment is None else {**said, **alignments.explained(text_read(place), place.alignment)}
 
 

@@ -25,15 +25,16 @@ class Scorers:
         cache: ScoreCache | None = None,
         tenant_headers: Sequence[str] = (),
     ) -> None:
-        """Keep them by the names that a policy's `model` and `prune_model` give.
+        """Keep them by the names that a policy's `model`, `language_models` and `prune_model` give.
 
+        `others` is looked at in each search: whoever gives it may put further scorers there, or take some away.
         Scores that are remembered in `cache` are shared by callers whose `tenant_headers` are equal.
 
         Raises:
             ValueError: a policy names a model that is not in `others`.
         """
         self._main = main
-        self._others = dict(others or {})
+        self._others = others or {}
         self._cache = cache
         self._tenant_headers = tuple(name.lower() for name in tenant_headers)
         self.check(policy)
@@ -46,12 +47,18 @@ class Scorers:
 
     def of(self, options: RerankOptions) -> Scorer:
         """Return the scorer of a search with these options."""
-        return self._main if options.model is None else self._others[options.model]
+        return self._main if options.model is None else self._other(options.model)
 
     def pruner(self, plan: Plan) -> Scorer | None:
         """Return the scorer that prunes a search's window, None without a cascade."""
         name = plan.options.prune_model
-        return None if name is None else self.remembering(self._others[name], plan)
+        return None if name is None else self.remembering(self._other(name), plan)
+
+    def _other(self, name: str) -> Scorer:
+        scorer = self._others.get(name)
+        if scorer is None:  # a search that was begun under an earlier policy, and took very long
+            raise ModelFailed(f"{name} is not there any more")
+        return scorer
 
     def remembering(self, scorer: Scorer, plan: Plan) -> Scorer | CachedScorer:
         """Return a scorer as a search asks it: with a memory, where the search has one."""

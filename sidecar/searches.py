@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Final, assert_never
 
 from connectors.base import Connector, SearchRequest
-from sidecar import marker
+from sidecar import languages, marker
 from sidecar.errors import BadRerankRequest, RerankUnavailable
 from sidecar.experiments import experiment
 from sidecar.first_stage import Exchange, ManySearches, OneSearch
@@ -259,7 +259,10 @@ def decide(call: SearchCall, policy: Policy, is_ours: IsOurs = _NAMES_US) -> Dec
         return Refused(call=bare, error=error)
     if isinstance(decision, Skip):
         return Left(call=decision.call, marker=marker.skipped(decision.reason), native=decision.native)
-    return _tried(decision, policy)
+    options = languages.query_options(decision.query, decision.options)
+    if options is None:
+        return Left(call=decision.call, marker=marker.skipped(SkipReason.LANGUAGE))
+    return _tried(replace(decision, options=options), policy)
 
 
 def _tried(plan: Plan, policy: Policy) -> Plan | Left:
@@ -269,4 +272,4 @@ def _tried(plan: Plan, policy: Policy) -> Plan | Left:
     arm = experiment.arm(plan, policy.experiment)
     if arm is Arm.CONTROL:
         return Left(call=plan.call, marker=experiment.control())
-    return replace(plan, arm=arm)
+    return replace(plan, arm=arm, draw=experiment.draw(plan, policy.experiment))

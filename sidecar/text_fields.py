@@ -83,6 +83,13 @@ class TextFields:
             wanted = [field for field in wanted if self._outside_source.get(self._key(plan, field))]
         return tuple(wanted)
 
+    def values_to_ask_for(self, plan: Plan) -> tuple[str, ...]:
+        """Return which fields that the ranking needs beside texts must be asked for: those that the caller has not."""
+        if not self.can_ask(plan):
+            return ()
+        asked = plan.own_fields
+        return tuple(name for name in plan.value_fields if not any(fnmatchcase(name, pattern) for pattern in asked))
+
     def missing(self, plan: Plan, empty: Sequence[str]) -> tuple[str, ...]:
         """Return which of the fields that no hit's `_source` had should be asked for under `fields`, once."""
         if not plan.has_whole_source or not self.can_ask(plan):

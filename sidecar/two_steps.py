@@ -22,7 +22,7 @@ from connectors.base import Hit
 from connectors.json_bytes import Edit, find_member
 from sidecar import answer
 from sidecar.answer import HitText, Reply
-from sidecar.plan import Plan
+from sidecar.plan import Plan, entries
 from sidecar.requests.filter_path import FOR_TEXT
 from sidecar.requests.search_call import SearchCall
 
@@ -95,11 +95,12 @@ class HitWeights:
 
 
 def slim(plan: Plan, fields: Sequence[str]) -> SearchCall:
-    """Return the first request: every hit that the ranking needs, with nothing but the text in `fields`."""
+    """Return the first request: every hit that the ranking needs, with nothing but what is in `fields`."""
     call = _without(plan.call, (*_COSTLY, *_VIEW))
     if _INNER_HITS in call.text and _can_be_slim(call):
         call = call.with_text(without_inner_hits(call.text))
-    return call.with_settings({"from": 0, "size": plan.fetched, "_source": False, "fields": list(fields)})
+    asked = entries(plan, dict.fromkeys(fields))
+    return call.with_settings({"from": 0, "size": plan.fetched, "_source": False, "fields": asked})
 
 
 def text_only(plan: Plan, fields: Sequence[str]) -> SearchCall:

@@ -5,9 +5,10 @@ Law: frozen values and no behaviour beyond naming. Ranks count from 1, offsets f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sidecar.scoring.base import FusionName
 
@@ -15,6 +16,8 @@ OnFailure = Literal["first_stage", "error"]
 TextFrom = Literal["fields", "highlight", "inner_hits"]
 Fetch = Literal["auto", "once", "twice"]
 Mode = Literal["apply", "observe"]
+SignalFunction = Literal["log", "saturation", "sigmoid", "gauss", "exp", "linear"]
+InterleaveMethod = Literal["team_draft", "balanced"]
 
 
 class SkipReason(StrEnum):
@@ -26,7 +29,7 @@ class SkipReason(StrEnum):
     UNPARSABLE = "unparsable"  #: the body could not be read; the engine will judge it
     NO_FREE_TEXT = "no_free_text"  #: no words that a user typed: match_all, filters, ids, prefixes
     NO_TEXT_FIELD = "no_text_field"  #: none of the searched fields holds a string in the hits
-    CUSTOM_RANKING = "custom_ranking"  #: function_score, script_score, rescore, pinned: the caller's own order
+    CUSTOM_RANKING = "custom_ranking"  #: function_score, script_score, rescore: the caller's own order
     SORT = "sort"  #: sorted by something else than _score, descending
     SIZE_ZERO = "size_zero"  #: no hits were asked for
     SCROLL = "scroll"  #: a scroll is an export, not a page
@@ -44,8 +47,61 @@ class SkipReason(StrEnum):
     SEARCH_PIPELINE = "search_pipeline"  #: an OpenSearch search pipeline may change request and answer
     FEW_HITS = "few_hits"  #: fewer than two hits
     ENGINE_ERROR = "engine_error"  #: the engine answered with an error
+    LANGUAGE = "language"  #: words or texts in a language that the model does not know
     WIDENING_REFUSED = "widening_refused"  #: the engine refused the wider request; the caller's own was sent
     TOO_LARGE = "too_large"  #: request or answer is over the limit for buffering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A field of a hit that counts beside its text, the function of it that counts, and how much.
+
+    Of a date all numbers are milliseconds, since 1970 where they are a moment.
+    """
+
+    field: str
+    function: SignalFunction
+    weight: float = 1.0
+    is_date: bool = False
+    #: what a hit without the field is taken to have there; None = nothing, which counts as 0
+    missing: float | Literal["now"] | None = None
+    #: of log
+    scaling_factor: float = 1.0
+    #: of saturation and sigmoid
+    pivot: float = 1.0
+    exponent: float = 1.0
+    #: of gauss, exp and linear
+    origin: float | Literal["now"] = "now"
+    scale: float = 1.0
+    offset: float = 0.0
+    decay: float = 0.5
+
+    @property
+    def is_decay(self) -> bool:
+        """Whether the function is of the distance from an origin."""
+        return self.function in ("gauss", "exp", "linear")
+
+
+class SignalValue(NamedTuple):
+    """What a hit has in a signal's field, None where it has nothing, and the signal's function of it."""
+
+    raw: float | None
+    value: float
+
+
+class Term(NamedTuple):
+    """One term of a final score that is a sum: `weight` times `value`, which is a function of `raw`."""
+
+    name: str
+    function: str
+    raw: float | None
+    value: float
+    weight: float
+
+    @property
+    def contribution(self) -> float:
+        """What the term adds to the sum."""
+        return self.weight * self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +116,10 @@ class RerankOptions:
     percent: float = 100.0
     #: share of searches, 0 to 100, that are looked at where the mode is "observe"
     observe_percent: float = 100.0
+    #: how both rankings become one page whose clicks are counted; "off" = callers get the reranked one
+    interleave: Literal["off"] | InterleaveMethod = "off"
+    #: say an interleaved page's token in its body, too, for clients that show no headers: under `ext.rerank.token`
+    return_token: bool = False
     #: name of the policy that these options come from, and what the arms of its users are drawn with
     policy: str = "default"
     drawn_with: str = "default"
@@ -94,6 +154,10 @@ class RerankOptions:
     query_text: str | None = None
     #: which of the program's models scores; None = the main one. Only a policy can say
     model: str | None = None
+    #: languages that the model knows (ISO 639-1); none = whatever there is
+    languages: tuple[str, ...] = ()
+    #: which of the program's models scores what is in another language; "*" = every other
+    language_models: Mapping[str, str] = field(default_factory=dict)
     #: which of the program's models reads the window first, so that the scorer reads its best alone; None = no cascade
     prune_model: str | None = None
     #: candidates that are left for the scorer at most
@@ -104,6 +168,15 @@ class RerankOptions:
     fusion: Literal["auto"] | FusionName = "auto"
     #: the model's share in a linear fusion, 0 to 1; None = what the model recommends
     weight: float | None = None
+    #: further terms of a linear fusion; where there are any, "auto" is "linear"
+    signals: tuple[Signal, ...] = ()
+    #: ids of hits that come first, in this order; and a field that is true of hits that do
+    pin_ids: tuple[str, ...] = ()
+    pin_field: str | None = None
+    #: a field of which no more than `diversify_most` hits in `diversify_within` have the same value
+    diversify_by: str | None = None
+    diversify_most: int = 2
+    diversify_within: int = 10
     #: drop hits whose probability is lower; 0 to 1
     min_score: float | None = None
     #: seconds for the second stage, from the complete first-stage answer; 0 = none
@@ -125,6 +198,8 @@ class Candidate:
     title: str = ""
     #: passages that the engine found, in its order; empty = the text is one
     passages: tuple[str, ...] = ()
+    #: what the signals of the options say, in their order
+    signals: tuple[SignalValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +216,8 @@ class ScoredCandidate:
     pruner_score: float | None = None
     #: what of the text the model liked best
     best_passage: str | None = None
+    #: what the final score is the sum of, where that was asked for and it is one
+    terms: tuple[Term, ...] = ()
 
 
 class Operation(StrEnum):
@@ -169,6 +246,13 @@ class Arm(StrEnum):
     RERANK = "rerank"
 
 
+class Team(StrEnum):
+    """Whose pick a hit of an interleaved page is."""
+
+    FIRST_STAGE = "first_stage"
+    RERANK = "rerank"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRecord:
     """What happened in one search, for metrics and logs.
@@ -187,6 +271,9 @@ class SearchRecord:
     #: parts of the second stage, as the scorer tells them
     queue_seconds: float | None = None
     model_seconds: float | None = None
+    #: how its page was interleaved and under which policy, None where it was not
+    interleaved: InterleaveMethod | None = None
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

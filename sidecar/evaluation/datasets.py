@@ -18,7 +18,7 @@ from connectors.json_bytes import JsonObject
 from sidecar import sample
 from sidecar.errors import ConfigError
 from sidecar.evaluation import judgments
-from sidecar.evaluation.files import objects
+from sidecar.evaluation.files import lines, objects
 from sidecar.evaluation.judgments import Judgments, Qrels
 
 SAMPLE: Final = "sample"
@@ -61,9 +61,7 @@ def load(folder: str | None, qrels: Path | None = None, *, relevant_from: int = 
     Raises:
         ConfigError: a file is missing or makes no sense, or no query is left.
     """
-    root = sample.documents_path().parent if folder == SAMPLE else Path(folder) if folder is not None else None
-    if root is not None and not root.is_dir():
-        raise ConfigError(f"--dataset: {root} is no folder")
+    root = _root(folder)
     texts = _first(root, _QUERIES)
     judged = qrels or _first(root, _QRELS)
     queries = {} if texts is None else _read_queries(texts)
@@ -87,6 +85,25 @@ def load(folder: str | None, qrels: Path | None = None, *, relevant_from: int = 
     )
 
 
+def unjudged(folder: str | None, queries: Path | None = None) -> Dataset:
+    """Return all queries of a folder (`sample` is the demo's), or those of the file `queries`, without judgments.
+
+    A file's lines are objects with `_id` and `text`, or, where its name ends in .tsv, an id, a tab and a text.
+
+    Raises:
+        ConfigError: a file is missing or makes no sense.
+    """
+    root = _root(folder)
+    texts = queries or _first(root, _QUERIES)
+    if texts is None:
+        where = "give --dataset FOLDER, or --queries FILE" if root is None else f"{root} has no {_QUERIES[0]}"
+        raise ConfigError(f"--dataset: {where}")
+    found = _read_table(texts) if ".tsv" in texts.suffixes else _read_queries(texts)
+    if not found:
+        raise ConfigError(f"{texts}: has no queries")
+    return Dataset(name=_name(folder, root, queries), queries=found, qrels=None, corpus=_first(root, _CORPUS))
+
+
 def documents(corpus: Path) -> Iterator[tuple[str, JsonObject]]:
     """Yield the ids and the documents of a corpus file, without their ids.
 
@@ -108,10 +125,17 @@ def text_fields(some: Iterable[JsonObject]) -> tuple[str, ...]:
     return tuple(name for name in _USUAL_FIELDS if name in names) or tuple(names)
 
 
-def _name(folder: str | None, root: Path | None, qrels: Path | None) -> str:
+def _root(folder: str | None) -> Path | None:
+    root = sample.documents_path().parent if folder == SAMPLE else Path(folder) if folder is not None else None
+    if root is not None and not root.is_dir():
+        raise ConfigError(f"--dataset: {root} is no folder")
+    return root
+
+
+def _name(folder: str | None, root: Path | None, file: Path | None) -> str:
     if folder == SAMPLE:
         return SAMPLE
-    return root.resolve().name if root is not None else str(qrels)
+    return root.resolve().name if root is not None else str(file)
 
 
 def _first(root: Path | None, names: tuple[str, ...]) -> Path | None:
@@ -127,6 +151,16 @@ def _read_queries(path: Path) -> dict[str, str]:
         if id is None or not isinstance(text, str) or not text.strip():
             raise ConfigError(f"{path}, line {number}: a query needs _id and text")
         queries[str(id)] = text
+    return queries
+
+
+def _read_table(path: Path) -> dict[str, str]:
+    queries: dict[str, str] = {}
+    for number, line in lines(path):
+        id, tab, text = line.partition("\t")
+        if not tab or not id.strip() or not text.strip():
+            raise ConfigError(f"{path}, line {number}: expected an id, a tab and the text of a query")
+        queries[id.strip()] = text.strip()
     return queries
 
 

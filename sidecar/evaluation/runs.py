@@ -54,14 +54,22 @@ def save(path: Path, rankings: Run, tag: str) -> None:
     Raises:
         ConfigError: it cannot be written, or an id has white space in it.
     """
+    write(path, "".join(written(path, query, ranking, tag) for query, ranking in rankings.items()))
+
+
+def written(path: Path, query: str, ranking: Sequence[ScoredId], tag: str) -> str:
+    """Return the lines of one query's ranking, as `save` writes them to `path`.
+
+    Raises:
+        ConfigError: an id has white space in it.
+    """
     rows: list[str] = []
-    for query, ranking in rankings.items():
-        scores = strictly_falling([scored.score for scored in ranking])
-        for rank, (scored, score) in enumerate(zip(ranking, scores, strict=True), start=1):
-            if len(f"{query} {scored.id}".split()) != 2:
-                raise ConfigError(f"{path}: white space in {query!r} or {scored.id!r}: a run file cannot hold it")
-            rows.append(f"{query} Q0 {scored.id} {rank} {score!r} {tag}\n")
-    write(path, "".join(rows))
+    scores = strictly_falling([scored.score for scored in ranking])
+    for rank, (scored, score) in enumerate(zip(ranking, scores, strict=True), start=1):
+        if len(f"{query} {scored.id}".split()) != 2:
+            raise ConfigError(f"{path}: white space in {query!r} or {scored.id!r}: a run file cannot hold it")
+        rows.append(f"{query} Q0 {scored.id} {rank} {score!r} {tag}\n")
+    return "".join(rows)
 
 
 def strictly_falling(scores: Sequence[float]) -> list[float]:

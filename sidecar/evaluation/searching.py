@@ -21,7 +21,7 @@ from sidecar.evaluation.request import FusionChoice, Question
 from sidecar.fusion import Linear
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
-from sidecar.scoring.base import ModelFacts
+from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.types import Outcome, RerankOptions, SearchRecord
 
 SHOWN: Final = 10
@@ -79,12 +79,12 @@ class System:
     def __init__(
         self,
         engine: Connector,
-        scorer: ScoredOnce,
+        scorer: Scorer,
         options: RerankOptions,
         window: int,
         choice: FusionChoice,
         *,
-        pruner: ScoredOnce | None = None,
+        pruner: Scorer | None = None,
         keep: int = 0,
     ) -> None:
         """Rerank `engine` by the settings of `options`, freed of deadline and budget.
@@ -101,6 +101,7 @@ class System:
             enabled=True,
             mode="apply",
             percent=100.0,
+            interleave="off",
             insist=True,
             explain=True,
             model=None,
@@ -127,7 +128,7 @@ class System:
         """The fusion in words, `auto` as what it stands for."""
         chosen = fusion.choose(self.options, self.facts)
         if isinstance(chosen, Linear):
-            return f"linear={chosen.weight:g}"
+            return f"linear={chosen.weight:g}{'+signals' if chosen.signals else ''}"
         return "model_only" if isinstance(chosen, fusion.ModelOnly) else "rrf"
 
     @property
@@ -138,7 +139,7 @@ class System:
     @property
     def seconds_before(self) -> float:
         """Seconds that the scores took which the latest search had from memory."""
-        return self.scorer.seconds_before + (0.0 if self.pruner is None else self.pruner.seconds_before)
+        return sum(each.seconds_before for each in (self.scorer, self.pruner) if isinstance(each, ScoredOnce))
 
     async def search(self, request: SearchRequest) -> tuple[SearchResponse, SearchRecord]:
         """Return the answer to a search and what happened.
@@ -217,12 +218,12 @@ def _keep(
             RankedHit(id=id, rank=rank, score=score, first_stage_rank=known.get(id, rank), model_score=model_score)
         )
         if rank <= SHOWN and id not in texts:
-            texts[id] = _excerpt(_text(hit, fields))
+            texts[id] = _excerpt(text_of(hit, fields))
     rankings.hits[query] = tuple(hits)
     return ranks
 
 
-def _text(hit: Hit, fields: Sequence[str]) -> str:
+def text_of(hit: Hit, fields: Sequence[str]) -> str:
     """Return the text that the model saw, else that of the fields, else of all."""
     seen: str | None = hit.value.get("_rerank", {}).get("text")
     return seen or extract([hit], fields or tuple(hit.source or {}))[0].text

@@ -1,13 +1,14 @@
 """Bi-encoders: the score that they serve with, as a loss.
 
-    loss = cross entropy of softmax(SCALE * score(query, text) for every text of the batch) against the query's own text
+    loss = cross entropy of softmax(SCALE * score(query, text) over the texts of the batch) against those that answer
+           the query, in equal parts; and the same of every text over the queries of the batch
 
-The texts of the other queries of a batch are negatives, too, unless they are known to be relevant. Law: the score is
-that of `scoring/late_interaction.py` (MaxSim + 0.5 * cosine) or of `scoring/bi_encoder.py` (the cosine), of the same
-tokens.
+The texts of the other queries of a batch are negatives, too, unless they are known to be relevant: these count as
+answers, so that a text that answers many queries is learnt from each time that it is read. Law: the score is that of
+`scoring/late_interaction.py` (MaxSim + 0.5 * cosine) or of `scoring/bi_encoder.py` (the cosine), of the same tokens.
 
 *Source:* softmax over the negatives of the batch: Henderson et al. 2017 (arXiv:1705.00652), in sentence-transformers
-MultipleNegativesRankingLoss, whose scale of 20 this has, too.
+MultipleNegativesRankingLoss, whose scale of 20 this has, too; in both directions, as CLIP has it (arXiv:2103.00020).
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ class RankingLoss(nn.Module):
         self._scale = scale
 
     def forward(self, features: Sequence[Features], labels: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss over the queries."""
+        """Return the mean loss over the queries, and over the texts."""
         scores = self._scale * self.scores(features)  # (queries, texts)
-        own = torch.arange(len(labels), device=scores.device)
-        return functional.cross_entropy(scores.masked_fill(self._known(labels).to(scores.device), -torch.inf), own)
+        answers = self._answers(labels).to(scores.device)
+        own = slice(len(labels))  # negatives may answer no query of the batch
+        return (_cross_entropy(scores, answers) + _cross_entropy(scores[:, own].T, answers[:, own].T)) / 2
 
     def scores(self, features: Sequence[Features]) -> torch.Tensor:
         """Return the score of every query and every text: the relevant ones of all queries first. (queries, texts)"""
@@ -80,11 +82,11 @@ class RankingLoss(nn.Module):
         sizes = mask.sum(1, keepdim=True)
         return mask & (place >= len(self._template.before)) & (place < sizes - len(self._template.after))
 
-    def _known(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return which texts answer a query without being the one that it is trained on. (queries, texts)"""
+    def _answers(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return which texts answer which query: its own one, and what is known to. (queries, texts)"""
         queries, documents = labels[:, 0].tolist(), labels[:, 1:].T.flatten().tolist()
         answers = [[document in self._relevant[query] for document in documents] for query in queries]
-        return torch.tensor(answers).fill_diagonal_(False)
+        return torch.tensor(answers).fill_diagonal_(True)
 
 
 def max_sim(query: torch.Tensor, is_query: torch.Tensor, texts: torch.Tensor, is_text: torch.Tensor) -> torch.Tensor:
@@ -93,10 +95,20 @@ def max_sim(query: torch.Tensor, is_query: torch.Tensor, texts: torch.Tensor, is
     `query`: (queries, query tokens, hidden); `texts`: (texts, text tokens, hidden); both of length one, each with what
     counts of it. Where either has no token, 0.
     """
-    likeness = torch.einsum("qih,tjh->qtij", query, texts)
-    best = likeness.masked_fill(~is_text[None, :, None, :], -torch.inf).amax(3)  # (queries, texts, query tokens)
-    best = best.masked_fill(~(is_query[:, None, :] & is_text.any(1)[None, :, None]), 0.0)
-    return best.sum(2) / is_query.sum(1).clamp(min=1)[:, None]
+    tokens = query[is_query]  # (query tokens of all, hidden)
+    likeness = tokens @ texts.flatten(0, 1).T  # (query tokens of all, text tokens of all)
+    likeness = likeness.view(len(tokens), *is_text.shape)  # (query tokens of all, texts, text tokens)
+    best = likeness.masked_fill(~is_text, -torch.inf).amax(2).masked_fill(~is_text.any(1), 0.0)
+    of_query = is_query.nonzero()[:, 0]  # (query tokens of all,)
+    total = best.new_zeros(len(query), len(texts), dtype=torch.float32).index_add(0, of_query, best.float())
+    mean: torch.Tensor = total / is_query.sum(1).clamp(min=1)[:, None]
+    return mean
+
+
+def _cross_entropy(scores: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    """Return the mean over rows of the cross entropy of their softmax against the row's answers in equal parts."""
+    wanted = answers.float()
+    return -((scores.log_softmax(1) * wanted).sum(1) / wanted.sum(1)).mean()
 
 
 def _units(states: torch.Tensor) -> torch.Tensor:

@@ -34,7 +34,7 @@ from sidecar.finetuning.early_stop import Evaluation, HeldOut
 from sidecar.finetuning.examples import Example, draw, relevant
 from sidecar.finetuning.mining import Mined
 from sidecar.finetuning.report import Course, NotBetter
-from sidecar.finetuning.request import MEASURE, FinetuneRequest
+from sidecar.finetuning.request import MEASURE, FinetuneRequest, Recipe
 from sidecar.finetuning.split import held_out
 from sidecar.program.parts import Options
 from sidecar.scoring import models
@@ -79,13 +79,14 @@ def run(options: Options, request: FinetuneRequest, announce: Announce) -> None:
     began = time.monotonic()
     options = evaluation.with_engine(options)
     folder, request = _resolved(request, announce)
-    material = asyncio.run(_material(options, request, announce))
+    recipe = request.recipe(is_cross_encoder=folder.is_cross_encoder)
+    material = asyncio.run(_material(options, request, recipe, announce))
     watch = _Watch(options, request, material)
     before = watch(request.model, announce)
     untuned = before.systems[0].means[MEASURE]
     announce(f"held out: {MEASURE} {before.first_stage.means[MEASURE]:.4f} first stage, {untuned:.4f} untuned")
     evaluations = HeldOut(request.work, lambda folder: watch(str(folder)).systems[0].means[MEASURE], request.patience)
-    _train(options, request, folder, material, before, evaluations, announce)
+    _train(options, request, recipe, folder, material, before, evaluations, announce)
     best = _better(evaluations.best, untuned, request)
     tuned = request.work / _COMPLETE / request.output.name
     shutil.copytree(evaluations.best_folder, tuned, dirs_exist_ok=True)
@@ -99,7 +100,7 @@ def run(options: Options, request: FinetuneRequest, announce: Announce) -> None:
         best=best,
         seconds=time.monotonic() - began,
     )
-    _report(options, request, material, course, tuned, announce)
+    _report(options, request, recipe, material, course, tuned, announce)
     shutil.copytree(tuned, request.output, dirs_exist_ok=True)
     shutil.rmtree(request.work)
     announce(f"wrote {request.output}: serve it with --model {request.output}")
@@ -144,7 +145,7 @@ def _check_installed() -> None:
         raise ConfigError(f"finetune needs {', '.join(missing)}: pip install 'rerank-sidecar[finetune]'")
 
 
-async def _material(options: Options, request: FinetuneRequest, announce: Announce) -> Material:
+async def _material(options: Options, request: FinetuneRequest, recipe: Recipe, announce: Announce) -> Material:
     """Ask the first stage all judged queries, split them, and draw the examples."""
     asked = request.training_source()
     dataset = datasets.load(asked.dataset, asked.qrels, relevant_from=asked.relevant_from).limited(asked.limit)
@@ -160,8 +161,8 @@ async def _material(options: Options, request: FinetuneRequest, announce: Announ
         qrels,
         mined,
         relevant_from=request.relevant_from,
-        per_query=request.per_query,
-        negatives=request.negatives,
+        per_query=recipe.per_query,
+        negatives=recipe.negatives,
         seed=request.seed,
     )
     if not examples:
@@ -212,6 +213,7 @@ def _fingerprint(request: FinetuneRequest, qrels: Qrels) -> str:
 def _train(
     options: Options,
     request: FinetuneRequest,
+    recipe: Recipe,
     folder: ModelFolder,
     material: Material,
     before: Results,
@@ -232,8 +234,8 @@ def _train(
         relevant=relevant(material.dataset.qrels or {}, request.relevant_from),
     )
     placement = place(options.settings.model.device, options.settings.model.dtype)
-    whole, between = training.steps(len(material.examples), request)
-    announce(f"training: {request.method}, {whole} steps of {request.batch_size} examples, measured every {between}")
+    whole, between = training.steps(len(material.examples), recipe, request.evaluations)
+    announce(f"training: {recipe.method}, {whole} steps of {recipe.batch_size} examples, measured every {between}")
     with bar("steps", whole) as advance:
         training.train(
             lesson,
@@ -257,12 +259,18 @@ def _better(best: Evaluation | None, untuned: float, request: FinetuneRequest) -
 
 
 def _report(
-    options: Options, request: FinetuneRequest, material: Material, course: Course, tuned: Path, announce: Announce
+    options: Options,
+    request: FinetuneRequest,
+    recipe: Recipe,
+    material: Material,
+    course: Course,
+    tuned: Path,
+    announce: Announce,
 ) -> None:
     """Print before and after on the test queries, else on those held out, and write all beside the model."""
     asked = request.report(request.test_qrels or _held_out_judgments(request, material), tuned)
     results = asyncio.run(evaluation.evaluated(options, asked, announce))
-    report.write_beside(tuned, report.figures(request, course, results))
+    report.write_beside(tuned, report.figures(request, recipe, course, results))
     evaluation.show_and_save(asked, results, announce)
     announce(report.line(report.against_untuned(results), results.measures[0]))
 

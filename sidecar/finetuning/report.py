@@ -17,7 +17,7 @@ from sidecar.evaluation.document import document
 from sidecar.evaluation.files import write
 from sidecar.evaluation.results import Results
 from sidecar.finetuning.early_stop import Evaluation
-from sidecar.finetuning.request import MEASURE, FinetuneRequest
+from sidecar.finetuning.request import MEASURE, FinetuneRequest, Recipe
 
 FIGURES: Final = "finetuning.json"
 CARD: Final = "README.md"
@@ -58,22 +58,22 @@ def line(comparison: Comparison, measure: str) -> str:
     )
 
 
-def figures(request: FinetuneRequest, course: Course, results: Results) -> dict[str, Any]:
+def figures(request: FinetuneRequest, recipe: Recipe, course: Course, results: Results) -> dict[str, Any]:
     """Return everything as one JSON object: what was asked for, how it went, and what `evaluate` found."""
     comparison = against_untuned(results)
     return {
         "base": request.model,
-        "method": request.method,
+        "method": recipe.method,
         "qrels": str(request.qrels),
         "test_qrels": None if request.test_qrels is None else str(request.test_qrels),
         "settings": {
             "seed": request.seed,
-            "epochs": request.epochs,
-            "batch_size": request.batch_size,
-            "learning_rate": request.rate,
-            "max_length": request.max_length,
-            "per_query": request.per_query,
-            "negatives": request.negatives,
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
+            "learning_rate": recipe.learning_rate,
+            "max_length": recipe.max_length,
+            "per_query": recipe.per_query,
+            "negatives": recipe.negatives,
             "window": request.window,
             "held_out_window": request.held_out_window,
         },

@@ -5,7 +5,7 @@ Law: what cannot be is refused here, before an engine is asked or a model is loa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,12 +14,39 @@ from sidecar.evaluation.request import DEFAULT_WINDOW, EvaluationRequest
 
 Method = Literal["lora", "full"]
 
-LEARNING_RATES: Final[dict[Method, float]] = {"lora": 5e-4, "full": 5e-5}
 MEASURE: Final = "nDCG@10"
 HELD_OUT_SHARE: Final = 0.1
 HELD_OUT_MOST: Final = 100
 """Queries held out unless somebody says how many: a share of them, of many only so many, since each is reranked at
 every evaluation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a model is trained."""
+
+    method: Method
+    #: the highest
+    learning_rate: float
+    #: examples of a step
+    batch_size: int
+    #: examples of a query at most, each with a relevant text of its own; and texts beside it that are not relevant
+    per_query: int
+    negatives: int
+    #: rounds over all examples
+    epochs: float
+    #: tokens of a text in training
+    max_length: int
+
+
+CROSS_ENCODER: Final = Recipe(
+    method="lora", learning_rate=5e-4, batch_size=16, per_query=4, negatives=3, epochs=1.0, max_length=128
+)
+BI_ENCODER: Final = Recipe(
+    method="full", learning_rate=1e-4, batch_size=32, per_query=8, negatives=1, epochs=1.0, max_length=128
+)
+OTHER_RATES: Final[dict[Method | None, float]] = {"full": 5e-5, "lora": 5e-4}
+"""Learning rates of the method that is not the recipe's. The figures behind all of it are in docs/finetuning.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +65,14 @@ class FinetuneRequest:
     #: the model that is adapted, and the folder that the adapted one is written to
     model: str
     output: Path
-    method: Method = "lora"
+    #: what the recipe of the kind of model has otherwise; None = as it is there
+    method: Method | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    per_query: int | None = None
+    negatives: int | None = None
+    epochs: float | None = None
+    max_length: int | None = None
     #: what is searched, as `evaluate` has it
     index: str | None = None
     index_corpus: bool = False
@@ -53,16 +87,6 @@ class FinetuneRequest:
     held_out_window: int = 30
     #: queries held out; None = HELD_OUT_SHARE of them, HELD_OUT_MOST at most
     held_out: int | None = None
-    #: examples of a query at most, each with a relevant text of its own; and texts beside it that are not relevant
-    per_query: int = 4
-    negatives: int = 3
-    epochs: float = 1.0
-    #: examples of a step
-    batch_size: int = 16
-    #: None = LEARNING_RATES of the method
-    learning_rate: float | None = None
-    #: tokens of a text in training; None = as many as the model reads
-    max_length: int | None = 128
     #: evaluations in the course of the training, and how many in a row may bring nothing
     evaluations: int = 6
     patience: int = 2
@@ -90,10 +114,19 @@ class FinetuneRequest:
         """The folder of checkpoints, beside the output; it goes when the training is done."""
         return self.output.with_name(f"{self.output.name}.work")
 
-    @property
-    def rate(self) -> float:
-        """The highest learning rate."""
-        return LEARNING_RATES[self.method] if self.learning_rate is None else self.learning_rate
+    def recipe(self, *, is_cross_encoder: bool) -> Recipe:
+        """Return how a model of a kind is trained: the kind's recipe, but for what was said.
+
+        Raises:
+            ConfigError: a cross-encoder would have nothing to tell a relevant text from.
+        """
+        if is_cross_encoder and self.negatives == 0:
+            raise ConfigError("--negatives: a cross-encoder compares a relevant text with others: give 1 or more")
+        usual = CROSS_ENCODER if is_cross_encoder else BI_ENCODER
+        if self.method not in (None, usual.method):
+            usual = replace(usual, learning_rate=OTHER_RATES[self.method])
+        said = {each.name: getattr(self, each.name) for each in fields(Recipe)}
+        return replace(usual, **{name: value for name, value in said.items() if value is not None})
 
     def training_source(self) -> EvaluationRequest:
         """Return what `evaluate` would be asked to search the training queries."""

@@ -35,7 +35,7 @@ from sidecar.finetuning import saving
 from sidecar.finetuning.early_stop import Evaluation, HeldOut
 from sidecar.finetuning.examples import Example
 from sidecar.finetuning.losses import RankingLoss
-from sidecar.finetuning.request import FinetuneRequest
+from sidecar.finetuning.request import FinetuneRequest, Recipe
 from sidecar.scoring.base import ScoreKind
 from sidecar.scoring.devices import Placement
 from sidecar.scoring.model_folder import ModelFolder
@@ -68,6 +68,11 @@ class Lesson:
     relevant: Mapping[str, frozenset[str]]
 
     @property
+    def is_cross_encoder(self) -> bool:
+        """Whether it reads query and text together."""
+        return self.kind == "cross-encoder"
+
+    @property
     def width(self) -> int:
         """Documents that every example has."""
         return min(len(example.documents) for example in self.examples)
@@ -86,15 +91,16 @@ def train(
 
     `said` hears of every evaluation, `advance` of every step.
     """
-    whole, _ = steps(len(lesson.examples), request)
+    recipe = request.recipe(is_cross_encoder=lesson.is_cross_encoder)
+    whole, between = steps(len(lesson.examples), recipe, request.evaluations)
     if held_out.is_over or any(each.step >= whole for each in held_out.evaluations):
         return
     transformers.set_seed(request.seed)
     transformers.utils.logging.disable_progress_bar()
-    model = _model(lesson, request, placement)
-    _choose_parameters(model, request.method)
-    arguments = _arguments(lesson, request, placement)
-    kind: Any = _CrossEncoderTrainer if lesson.kind == "cross-encoder" else _BiEncoderTrainer
+    model = _model(lesson, recipe, placement)
+    _choose_parameters(model, recipe.method)
+    arguments = _arguments(lesson, recipe, placement, request, whole, between)
+    kind: Any = _CrossEncoderTrainer if lesson.is_cross_encoder else _BiEncoderTrainer
     trainer = kind(
         model=model,
         args=arguments,
@@ -108,24 +114,32 @@ def train(
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(request.work)) if request.resume else None)
 
 
-def steps(examples: int, request: FinetuneRequest) -> tuple[int, int]:
+def steps(examples: int, recipe: Recipe, evaluations: int) -> tuple[int, int]:
     """Return how many steps there are, and how many between two evaluations; the last step is an evaluation's."""
-    wanted = max(1, math.ceil(examples * request.epochs / request.batch_size))
-    between = max(1, round(wanted / request.evaluations))
+    wanted = max(1, math.ceil(examples * recipe.epochs / recipe.batch_size))
+    between = max(1, round(wanted / evaluations))
     return between * max(1, round(wanted / between)), between
 
 
-def _model(lesson: Lesson, request: FinetuneRequest, placement: Placement) -> Any:
-    longest = lesson.max_length if request.max_length is None else min(request.max_length, lesson.max_length)
-    kind: Any = CrossEncoder if lesson.kind == "cross-encoder" else SentenceTransformer
-    return kind(
+def _model(lesson: Lesson, recipe: Recipe, placement: Placement) -> Any:
+    kind: Any = CrossEncoder if lesson.is_cross_encoder else SentenceTransformer
+    settings: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
+    if placement.kind == "cpu":
+        settings["attn_implementation"] = (
+            "eager"  # a step takes two thirds of the time: the fused backward is slow there
+        )
+    model = kind(
         str(lesson.folder.path),
         device=placement.device,
         local_files_only=True,
         trust_remote_code=False,
-        model_kwargs={"dtype": torch.float32, "use_safetensors": True},
-        processor_kwargs={"model_max_length": longest},
+        model_kwargs=settings,
+        processor_kwargs={"model_max_length": min(recipe.max_length, lesson.max_length)},
     )
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0  # its masks take a quarter of a step on a CPU; against overfitting there is the early stop
+    return model
 
 
 def _choose_parameters(model: Any, method: str) -> None:
@@ -150,7 +164,7 @@ def _choose_parameters(model: Any, method: str) -> None:
 
 
 def _dataset(lesson: Lesson) -> Dataset:
-    if lesson.kind == "cross-encoder":
+    if lesson.is_cross_encoder:
         return _lists(lesson)
     queries = {query: number for number, query in enumerate(lesson.queries)}
     documents = {document: number for number, document in enumerate(lesson.texts)}
@@ -179,7 +193,7 @@ def _lists(lesson: Lesson) -> Dataset:
 
 
 def _loss(lesson: Lesson, model: Any) -> nn.Module:
-    if lesson.kind == "cross-encoder":
+    if lesson.is_cross_encoder:
         loss: nn.Module = LambdaLoss(model)
         return loss
     documents = {document: number for number, document in enumerate(lesson.texts)}
@@ -191,17 +205,18 @@ def _loss(lesson: Lesson, model: Any) -> nn.Module:
     return RankingLoss(model, answers, template, is_late=lesson.kind == "late-interaction")
 
 
-def _arguments(lesson: Lesson, request: FinetuneRequest, placement: Placement) -> Any:
-    whole, between = steps(len(lesson.examples), request)
-    is_cross = lesson.kind == "cross-encoder"
+def _arguments(
+    lesson: Lesson, recipe: Recipe, placement: Placement, request: FinetuneRequest, whole: int, between: int
+) -> Any:
+    is_cross = lesson.is_cross_encoder
     rounds = placement.dtype != "fp32"
     is_fp16 = placement.dtype == "fp16" and not torch.cuda.is_bf16_supported()  # its range needs scaled gradients
     kind: Any = CrossEncoderTrainingArguments if is_cross else SentenceTransformerTrainingArguments
     return kind(
         output_dir=str(request.work),
         max_steps=whole,
-        per_device_train_batch_size=request.batch_size,
-        learning_rate=request.rate,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
         warmup_steps=WARMUP,
         weight_decay=0.01,
         seed=request.seed,

@@ -22,6 +22,7 @@ from sidecar.program.config import DEFAULT_MODEL
 from sidecar.scoring import splitting
 from sidecar.scoring.base import ModelFacts, Scorer
 from sidecar.scoring.loading import begin_loading
+from sidecar.scoring.pool import Pool
 from sidecar.scoring.remote import RemoteScorer
 from sidecar.scoring.scheduler import LocalScorer
 from sidecar.scoring.splitting import Spans
@@ -140,7 +141,7 @@ class SharedScorer:
     def _open(self) -> None:
         source = self.source
         if source.is_remote:
-            self._inner = RemoteScorer(source.model, api_key=source.api_key, model=source.remote_model)
+            self._inner = RemoteScorer(source.model, api_key=source.api_key, model=source.remote_model, pool=Pool())
             self._patient_until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         else:
             self._inner = begin_loading(

@@ -14,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -28,15 +28,19 @@ from pydantic_settings import (
 from connectors.relay import EngineOptions, Signer
 from sidecar.admission import DEFAULT_MOST
 from sidecar.errors import ConfigError
+from sidecar.experiments.click_token import DEFAULT_HOURS
+from sidecar.experiments.events import CLICK
 from sidecar.experiments.observing import MOST_OBSERVED
 from sidecar.policy import Experiment, IndexPolicy, Policy
 from sidecar.requests.controls import MAX_WINDOW
+from sidecar.scoring.pool import MAX_REQUESTS
 from sidecar.scoring.token_cache import DEFAULT_CAPACITY_BYTES
-from sidecar.types import Mode, RerankOptions
+from sidecar.signals import milliseconds
+from sidecar.types import Mode, RerankOptions, Signal, SignalFunction
 
 PREFIX: Final = "RERANK_SIDECAR_"
 _DELIMITER: Final = "__"
-_SECRETS: Final = frozenset({"password", "api_key", "key", "url"})
+_SECRETS: Final = frozenset({"password", "api_key", "key", "signing_key", "url"})
 """Keys whose values are not shown: a URL may hold a password."""
 
 LIVE: Final = ("rerank", "policies", "experiment")
@@ -156,6 +160,7 @@ class ScorerSection(Section):
     verify_certs: bool = True
     client_cert: str | None = None
     client_key: str | None = None
+    max_requests: int = Field(default=MAX_REQUESTS, ge=1)
 
 
 class ApiSection(Section):
@@ -201,11 +206,121 @@ class ObserveSection(Section):
     max_searches: int = Field(default=MOST_OBSERVED, ge=1)
 
 
+class EventsSection(Section):
+    """[events]: clicks on interleaved pages, where they are kept, and who may send them."""
+
+    log: Path | None = None
+    index: str | None = Field(default=None, min_length=1)
+    key: SecretStr | None = Field(default=None, min_length=1)
+    signing_key: SecretStr | None = Field(default=None, min_length=16)
+    token_hours: float = Field(default=DEFAULT_HOURS, gt=0, le=24 * 366)
+    actions: tuple[str, ...] = Field(default=(CLICK,), min_length=1)
+
+    @model_validator(mode="after")
+    def _one_store(self) -> Self:
+        if self.log is not None and self.index is not None:
+            raise ValueError("log and index exclude each other: give one of them")
+        return self
+
+    @property
+    def has_store(self) -> bool:
+        """Whether clicks are kept."""
+        return self.log is not None or self.index is not None
+
+
 class ExperimentSection(Section):
     """[experiment]: how users are told apart, where a policy reranks for a share of them."""
 
     user_header: str = Field(default=Experiment().user_header, min_length=1)
     session_header: str = Field(default=Experiment().session_header, min_length=1)
+
+
+Language = Annotated[str, Field(pattern="^[a-z]{2}$")]
+"""As ISO 639-1 has it."""
+
+_DURATION: Final = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "log": ("scaling_factor",),
+    "saturation": ("pivot",),
+    "sigmoid": ("pivot", "exponent"),
+    **dict.fromkeys(("gauss", "exp", "linear"), ("origin", "scale", "offset", "decay")),
+}
+_REQUIRED: Final = frozenset({"pivot", "exponent", "scale"})
+
+
+class SignalSection(Section):
+    """[[rerank.signals]], [[policies.signals]]: a field of a hit that counts beside its text."""
+
+    field: str = Field(min_length=1)
+    function: SignalFunction
+    weight: float = Field(default=1.0, allow_inf_nan=False)
+    missing: float | str | None = None
+    scaling_factor: float = Field(default=1.0, ge=1)
+    pivot: float = Field(default=1.0, gt=0)
+    exponent: float = Field(default=1.0, gt=0)
+    origin: float | str | None = None
+    scale: float | str = 1.0
+    offset: float | str = 0.0
+    decay: float = Field(default=0.5, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        own = _PARAMETERS[self.function]
+        given = self.model_fields_set - {"field", "function", "weight", "missing"}
+        if strange := sorted(given - set(own)):
+            raise ValueError(f"{self.function} has no {', '.join(strange)}; it has {', '.join(own)}")
+        if lacking := sorted(_REQUIRED & set(own) - given):
+            raise ValueError(f"{self.function} needs {', '.join(lacking)}")
+        self.signal()
+        return self
+
+    def signal(self) -> Signal:
+        """Return it as the pipeline takes it. Raises ValueError where a parameter is neither number, date nor time."""
+        is_decay = "scale" in _PARAMETERS[self.function]
+        is_date = is_decay and isinstance(self.scale, str)
+        if is_decay and not is_date and self.origin is None:
+            raise ValueError("origin: needed for a number; of a date, whose scale is a time such as 10d, it is now")
+        scale, offset = _span(self.scale, "scale", is_date=is_date), _span(self.offset, "offset", is_date=is_date)
+        if scale <= 0 or offset < 0:
+            raise ValueError("scale must be above 0, and offset 0 or more")
+        origin = "now" if self.origin is None else self.origin
+        return Signal(
+            field=self.field,
+            function=self.function,
+            weight=self.weight,
+            is_date=is_date,
+            missing=None if self.missing is None else _moment(self.missing, "missing", is_date=is_date),
+            scaling_factor=self.scaling_factor,
+            pivot=self.pivot,
+            exponent=self.exponent,
+            origin=_moment(origin, "origin", is_date=is_date) if is_decay else "now",
+            scale=scale,
+            offset=offset,
+            decay=self.decay,
+        )
+
+
+def _span(value: float | str, name: str, *, is_date: bool) -> float:
+    """Return a distance: a number, or of dates milliseconds."""
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value.strip())
+        if found is None or not is_date:
+            raise ValueError(f"{name}: expected a time such as 10d, 12h, 30m, 5s or 100ms, or a number for a number")
+        return float(found[1]) * _MILLISECONDS[found[2]]
+    if is_date and value:
+        raise ValueError(f"{name}: expected a time such as 2d, as scale is one")
+    return value
+
+
+def _moment(value: float | str, name: str, *, is_date: bool) -> float | Literal["now"]:
+    """Return a number, or of dates milliseconds since 1970, or now."""
+    if is_date and value == "now":
+        return "now"
+    found = milliseconds(value) if is_date else value
+    if not isinstance(found, int | float):
+        raise ValueError(f"{name}: expected {'now or a date as 2026-01-31' if is_date else 'a number'}, got {value!r}")
+    return float(found)
 
 
 class RerankSection(Section):
@@ -215,6 +330,8 @@ class RerankSection(Section):
     mode: Mode = "apply"
     percent: float = Field(default=100, ge=0, le=100)
     observe_percent: float = Field(default=100, ge=0, le=100)
+    interleave: Literal["off", "team_draft", "balanced"] = "off"
+    return_token: bool = False
     window: int = Field(default=100, ge=1, le=MAX_WINDOW)
     fetch: Literal["auto", "once", "twice"] = "auto"
     token_budget: int | None = Field(default=None, ge=0)
@@ -229,6 +346,12 @@ class RerankSection(Section):
     passage_return: bool = False
     fusion: Literal["auto", "model_only", "linear", "rrf"] = "auto"
     weight: float | None = Field(default=None, ge=0, le=1)
+    signals: tuple[SignalSection, ...] = ()
+    pin_ids: tuple[str, ...] = ()
+    pin_field: str | None = Field(default=None, min_length=1)
+    diversify_by: str | None = Field(default=None, min_length=1)
+    diversify_most: int = Field(default=2, ge=1)
+    diversify_within: int = Field(default=10, ge=2)
     min_score: float | None = Field(default=None, ge=0, le=1)
     deadline_ms: float = Field(default=500, ge=0)
     on_failure: Literal["first_stage", "error"] = "first_stage"
@@ -236,15 +359,25 @@ class RerankSection(Section):
     score_cache: bool = False
     prune_model: str | None = None
     prune_keep: int = Field(default=40, ge=1, le=MAX_WINDOW)
+    languages: tuple[Language, ...] = ()
+    language_models: dict[Language | Literal["*"], str] = {}
 
     @field_validator("fields", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _adds_signals(self) -> Self:
+        if self.signals and self.fusion in ("model_only", "rrf"):
+            raise ValueError(f"signals are terms of fusion linear, which {self.fusion} is not")
+        return self
+
     def overrides(self) -> dict[str, Any]:
         """Return the settings that were given, by the names of RerankOptions."""
         given = self.model_dump(exclude_unset=True)
+        if "signals" in given:
+            given["signals"] = tuple(section.signal() for section in self.signals)
         if "deadline_ms" in given:
             given["deadline"] = given.pop("deadline_ms") / 1000
         return given
@@ -303,6 +436,7 @@ class Settings(BaseSettings):
     playground: PlaygroundSection = PlaygroundSection()
     score_cache: ScoreCacheSection = ScoreCacheSection()
     observe: ObserveSection = ObserveSection()
+    events: EventsSection = EventsSection()
     experiment: ExperimentSection = ExperimentSection()
     rerank: RerankSection = RerankSection()
     policies: tuple[PolicySection, ...] = ()
@@ -320,6 +454,13 @@ class Settings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
+    @model_validator(mode="after")
+    def _keeps_clicks(self) -> Self:
+        interleaving = [section for section in (self.rerank, *self.policies) if section.interleave != "off"]
+        if interleaving and not self.events.has_store:
+            raise ValueError("interleave needs events.log or events.index: what is not kept says nothing")
+        return self
+
     def policy(self) -> Policy:
         """Return defaults and policies as the pipeline takes them."""
         return Policy(
@@ -333,10 +474,10 @@ class Settings(BaseSettings):
         )
 
     def model_names(self) -> list[str]:
-        """Return the models that policies name, to score or to prune, each once."""
-        named = [self.rerank.prune_model]
+        """Return the models that policies name, to score, also what is in another language, or to prune, each once."""
+        named = [self.rerank.prune_model, *self.rerank.language_models.values()]
         for section in self.policies:
-            named += [section.model, section.prune_model]
+            named += [section.model, section.prune_model, *section.language_models.values()]
         return list(dict.fromkeys(name for name in named if name))
 
     @property
@@ -366,6 +507,10 @@ class Settings(BaseSettings):
             return Settings(**{**self.dumped(), **sections})
         except ValidationError as error:
             raise ConfigError(_explain(error, lambda _: "request")) from error
+
+    def signing_with(self, key: str) -> Settings:
+        """Return these settings with another key for tokens."""
+        return Settings(**_merged(self.dumped(), {"events": {"signing_key": key}}))
 
     def printable(self) -> dict[str, Any]:
         """Return all settings; secrets are hidden, also those in URLs."""
@@ -482,6 +627,9 @@ def _origin(place: tuple[str, ...], file: Path | None, values: Mapping[str, Any]
     return str(file) if file is not None and found is not None else "configuration"
 
 
+_LISTS: Final[Mapping[str, type[BaseModel]]] = {"policies": PolicySection, "signals": SignalSection}
+
+
 def _known(place: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for part in place[:-1]:
@@ -489,6 +637,6 @@ def _known(place: tuple[str, ...]) -> list[str]:
         annotation = field.annotation if field is not None else None
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
-        elif part == "policies" or part.isdecimal():
-            model = PolicySection
+        elif part in _LISTS:
+            model = _LISTS[part]
     return sorted(model.model_fields)

@@ -7,7 +7,7 @@ applies, so that what is shown is the ranking and not the speed of this machine.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +44,9 @@ class Explained:
     model_score: float | None
     score: float | None
     text: str | None
+    #: what the final score is the sum of
+    terms: tuple[Mapping[str, Any], ...] = ()
+    pinned: bool = False
 
 
 async def check(options: Options, announce: Announce) -> None:
@@ -103,6 +106,7 @@ async def explain(options: Options, index: str, query: str, *, size: int, as_jso
         announce(json.dumps({"marker": marker, "hits": [_as_json(hit) for hit in hits]}, ensure_ascii=False, indent=2))
     else:
         print_table(f"{HEADER}: {marker}", hits)
+        print_terms(hits)
 
 
 def _reranking(options: Options, engine: Any, scorer: Scorer) -> RerankingConnector:
@@ -115,6 +119,7 @@ def _reranking(options: Options, engine: Any, scorer: Scorer) -> RerankingConnec
         "enabled": True,
         "mode": "apply",
         "percent": 100.0,
+        "interleave": "off",
         "model": None,
         "prune_model": None,
     }
@@ -153,6 +158,8 @@ def explained(position: int, value: dict[str, Any]) -> Explained:
         model_score=said.get("model_score"),
         score=value.get("_score"),
         text=said.get("text"),
+        terms=tuple(said.get("terms") or ()),
+        pinned=bool(said.get("pinned")),
     )
 
 
@@ -183,6 +190,27 @@ def print_table(title: str, hits: list[Explained], *, relevant: frozenset[str] =
         text = Text(hit.text or "", no_wrap=True, overflow="ellipsis")
         table.add_row(str(hit.rank), was, label, *(_figure(values[place]) for values in shown.values()), text)
     Console().print(table)
+
+
+def print_terms(hits: list[Explained]) -> None:
+    """Print what the final scores are sums of, where one has more than one term: weight * value, of what."""
+    summed = [hit for hit in hits if len(hit.terms) > 1]
+    if not summed:
+        return
+    table = Table(title="terms: contribution = weight * value (of)", title_justify="left")
+    table.add_column("id", no_wrap=True)
+    for term in summed[0].terms:
+        table.add_column(f"{term['name']} ({term['function']})", justify="right")
+    table.add_column("sum", justify="right", no_wrap=True)
+    for hit in summed:
+        total = sum(term["contribution"] for term in hit.terms)
+        table.add_row(Text(hit.id), *map(_term, hit.terms), _figure(total))
+    Console().print(table)
+
+
+def _term(term: Mapping[str, Any]) -> str:
+    raw = "nothing" if term["raw"] is None else f"{term['raw']:g}"
+    return f"{term['contribution']:.4f} = {term['weight']:g} * {term['value']:.4f} ({raw})"
 
 
 def _figure(value: float | None) -> str:

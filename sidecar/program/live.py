@@ -17,22 +17,27 @@ import ipaddress
 import json
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
+from connectors.base import Headers
 from sidecar import error_answers, tasks
 from sidecar.errors import ConfigError
 from sidecar.program.config import LIVE, Settings
-from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints, json_response
+from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints, Guarded, json_response
 from sidecar.proxy.listener import Address
 from sidecar.rerank_api.api_key import ApiKey
 
 logger = logging.getLogger(__name__)
 
-POLICIES_PATH = "/_rerank/policies"
+POLICIES_PATH: Final = "/_rerank/policies"
 
 Use = Callable[[Settings], Awaitable[None]]
+Learn = Callable[[Mapping[str, str]], None]
+
+SCORERS: Final = "scorers"
+"""What a front is told beside the sections: the addresses of the scorers that its parent has, by model."""
 
 
 class LivePolicies:
@@ -45,17 +50,24 @@ class LivePolicies:
         read: Callable[[], Settings] | None = None,
         *,
         in_force: Settings | None = None,
+        prepare: Use | None = None,
+        learn: Learn | None = None,
     ) -> None:
         """Begin with the `settings` with which the program has started, or with others that are `in_force` since.
 
         `use` puts settings into force, and never fails: what it gets is valid. `read` reads the configuration again,
-        where it can be.
+        where it can be. `prepare` makes what settings need before that, or raises ConfigError; without it models are
+        those that were loaded at start. `learn` is told the addresses of scorers that come with a change.
         """
         self._first = settings
         self._settings = in_force or settings
         self._use = use
         self._read = read
+        self._prepare = prepare
+        self._learn = learn
         self._turn = asyncio.Lock()
+        self._asked = 0
+        self._latest: dict[str, int] = {}
 
     @property
     def settings(self) -> Settings:
@@ -73,33 +85,45 @@ class LivePolicies:
         Raises:
             ConfigError: they make no sense; nothing has changed.
         """
-        async with self._turn:
-            await self._change(self._settings.with_live(sections), source="request")
+        await self._change(sections, source="request")
 
     async def read_again(self) -> None:
         """Put into force what the configuration says now, as far as that can change; the log says what became of it."""
         if self._read is None:
             return
-        async with self._turn:
-            try:
-                read = await asyncio.to_thread(self._read)
-                await self._change(self._settings.with_live(read.live()), source="file")
-            except ConfigError as error:
-                logger.error("policies_refused source=file error=%s", _line(error))
-                return
-            changed = [name for name in Settings.model_fields if getattr(read, name) != getattr(self._first, name)]
-            if others := [name for name in changed if name not in LIVE]:
-                logger.warning("settings_need_restart names=%s", ",".join(others))
+        try:
+            read = await asyncio.to_thread(self._read)
+            await self._change(read.live(), source="file")
+        except ConfigError as error:
+            logger.error("policies_refused source=file error=%s", _line(error))
+            return
+        changed = [name for name in Settings.model_fields if getattr(read, name) != getattr(self._first, name)]
+        if others := [name for name in changed if name not in LIVE]:
+            logger.warning("settings_need_restart names=%s", ",".join(others))
 
-    async def _change(self, settings: Settings, *, source: str) -> None:
-        self._check(settings)
-        self._settings = settings
-        await self._use(settings)
+    async def _change(self, sections: Mapping[str, Any], *, source: str) -> None:
+        self._asked += 1
+        mine = self._asked
+        await self._make(self._settings.with_live(sections))  # meanwhile there may be others
+        self._latest |= {name: max(mine, self._latest.get(name, 0)) for name in sections}
+        if any(self._latest[name] > mine for name in sections):
+            raise ConfigError("request: a later change of the same sections is in force")
+        async with self._turn:
+            settings = self._settings.with_live(sections)
+            await self._make(settings)
+            self._settings = settings
+            await self._use(settings)
         logger.info("policies_changed source=%s digest=%s policies=%d", source, self.digest, len(settings.policies))
 
+    async def _make(self, settings: Settings) -> None:
+        self._check(settings)
+        if self._prepare is not None:
+            await self._prepare(settings)
+
     def _check(self, settings: Settings) -> None:
-        """Raise ConfigError where settings want what was not made at start."""
-        if unknown := set(settings.model_names()) - set(self._first.model_names()):
+        """Raise ConfigError where settings want what was not made at start, and cannot be later."""
+        unknown = set(settings.model_names()) - set(self._first.model_names())
+        if unknown and self._prepare is None:
             names = ", ".join(sorted(unknown))
             raise ConfigError(f"policies: model {names} was not loaded at start: restart the program to have it")
         if settings.remembers_scores and not self._first.remembers_scores:
@@ -133,6 +157,8 @@ class LivePolicies:
             return _refused(f"request: is no JSON: {error}")
         if not isinstance(sections, dict):
             return _refused(f"request: expected an object with {', '.join(LIVE)}")
+        if self._learn is not None:
+            self._learn(sections.pop(SCORERS, {}))
         try:
             await self.put(sections)
         except ConfigError as error:
@@ -161,13 +187,13 @@ def may_put(settings: Settings) -> bool:
 
 
 def _guarded(answer: Endpoint, key: ApiKey) -> Endpoint:
-    async def endpoint(request: EndpointRequest) -> EndpointResponse:
-        refusal = key.refusal(request.headers)
-        if refusal is not None:
-            return EndpointResponse(status=refusal.status, body=refusal.body, headers=refusal.headers)
-        return await answer(request)
+    def refusal(headers: Headers) -> EndpointResponse | None:
+        refused = key.refusal(headers)
+        if refused is None:
+            return None
+        return EndpointResponse(status=refused.status, body=refused.body, headers=refused.headers)
 
-    return endpoint
+    return Guarded(refusal, answer)
 
 
 async def _not_here(_: EndpointRequest) -> EndpointResponse:

@@ -24,11 +24,14 @@ from sidecar.errors import ConfigError, ScorerStarting
 from sidecar.program.config import Settings
 from sidecar.proxy.endpoints import Endpoints
 from sidecar.proxy.listener import Address
+from sidecar.scoring import scripted
 from sidecar.scoring.base import ModelFacts, Scorer
+from sidecar.scoring.pool import Pool
+from sidecar.scoring.scripted import ScriptedScorer, is_test_scorer
 
 if TYPE_CHECKING:
     from connectors.relay import EngineOptions
-    from sidecar.scoring.scheduler import LocalScorer
+    from sidecar.scoring.scheduler import LocalScorer, SchedulerOptions
 
 logger = logging.getLogger(__name__)
 
@@ -164,9 +167,12 @@ async def _scorer(options: Options, model: str | None) -> Scorer:
     if url is None or model is not None:
         from sidecar.scoring.worker import SupervisedScorer
 
-        return SupervisedScorer(_child_argv(options.settings, model or options.settings.model.name))
-    if url.startswith("test:"):
-        return _test_scorer(url, is_allowed=options.allow_test_scorers)
+        model = model or options.settings.model.name
+        check_allowed(model, options, "model.name")
+        return SupervisedScorer(_child_argv(options.settings, model))
+    if is_test_scorer(url):
+        check_allowed(url, options, "scorer.url")
+        return scripted.parse(url)
     from sidecar.scoring.remote import RemoteScorer
 
     section = options.settings.scorer
@@ -178,19 +184,17 @@ async def _scorer(options: Options, model: str | None) -> Scorer:
             client_cert=section.client_cert,
             client_key=section.client_key,
         )
-        return RemoteScorer(url, api_key=key, model=section.model, tls=tls)
+        return RemoteScorer(url, api_key=key, model=section.model, tls=tls, pool=Pool(section.max_requests))
     except ValueError as error:
         raise ConfigError(f"scorer.url: {error}") from error
     except OSError as error:
         raise ConfigError(f"scorer.ca_certs, scorer.client_cert, scorer.client_key: {error}") from error
 
 
-def _test_scorer(name: str, *, is_allowed: bool) -> Scorer:
-    if not is_allowed:
-        raise ConfigError(f"scorer.url: {name} is a test scorer; it needs --allow-test-scorers beside it")
-    from sidecar.scoring import scripted
-
-    return scripted.parse(name)
+def check_allowed(name: str, options: Options, key: str) -> None:
+    """Raise ConfigError when a test scorer, the value of `key`, is named without its permission."""
+    if is_test_scorer(name) and not options.allow_test_scorers:
+        raise ConfigError(f"{key}: {name} is a test scorer; it needs --allow-test-scorers beside it")
 
 
 def _child_argv(settings: Settings, model: str) -> list[str]:
@@ -201,6 +205,8 @@ def _child_argv(settings: Settings, model: str) -> list[str]:
     if settings.model.max_length is not None:
         argv += ["--max-length", str(settings.model.max_length)]
     argv += ["--token-cache-bytes", str(settings.model.token_cache_bytes)]
+    if is_test_scorer(model):
+        argv.append("--allow-test-scorers")
     return argv
 
 
@@ -213,22 +219,39 @@ async def open_any_scorer(options: Options) -> AsyncIterator[Scorer]:
 
 
 @asynccontextmanager
-async def open_local_scorer(options: Options) -> AsyncIterator[LocalScorer]:
-    """Give a scorer in this process that begins to load the configured model."""
+async def open_local_scorer(
+    options: Options, scheduling: SchedulerOptions | None = None
+) -> AsyncIterator[LocalScorer | ScriptedScorer]:
+    """Give a scorer in this process that begins to load the configured model, which may be a test scorer.
+
+    `scheduling`: None = by the model's measured speed.
+
+    Raises:
+        ConfigError: a test scorer without its permission.
+    """
+    scorer = begin_local_scorer(options, scheduling)
+    try:
+        yield scorer
+    finally:
+        await scorer.aclose()
+
+
+def begin_local_scorer(options: Options, scheduling: SchedulerOptions | None = None) -> LocalScorer | ScriptedScorer:
+    """Return what `open_local_scorer` gives, for whoever closes it otherwise."""
+    check_allowed(options.settings.model.name, options, "model.name")
+    model = options.settings.model
+    if is_test_scorer(model.name):
+        return scripted.parse(model.name)
     from sidecar.scoring.loading import begin_loading
 
-    model = options.settings.model
-    scorer = begin_loading(
+    return begin_loading(
         model.name,
         device=model.device,
         dtype=model.dtype,
         max_length=model.max_length,
         token_cache_bytes=model.token_cache_bytes,
+        scheduling=scheduling,
     )
-    try:
-        yield scorer
-    finally:
-        await scorer.aclose()
 
 
 async def await_facts(scorer: Scorer) -> ModelFacts:

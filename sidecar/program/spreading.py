@@ -17,7 +17,7 @@ import aiohttp
 
 from sidecar import tasks
 from sidecar.program.config import Settings
-from sidecar.program.live import POLICIES_PATH
+from sidecar.program.live import POLICIES_PATH, SCORERS
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +32,25 @@ ATTEMPTS: Final = 15
 class Spreading:
     """Tells fronts. Belongs to one event loop."""
 
-    def __init__(self, sockets: Mapping[str, Path], is_listening: Callable[[str], bool]) -> None:
-        """Tell each front at its own socket, by its number, while it is listening."""
+    def __init__(
+        self,
+        sockets: Mapping[str, Path],
+        is_listening: Callable[[str], bool],
+        scorers: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
+        """Tell each front at its own socket, by its number, while it is listening.
+
+        `scorers` are the addresses that it is to know, by model.
+        """
         self._sockets = sockets
+        self._scorers = scorers
         self._is_listening = is_listening
         self._body: bytes | None = None
 
     async def use(self, settings: Settings) -> None:
         """Tell all fronts that listen, and return when they have taken it, or were given up for now."""
-        self._body = json.dumps(settings.live()).encode()
+        beside = {} if self._scorers is None else {SCORERS: dict(self._scorers())}
+        self._body = json.dumps({**settings.live(), **beside}).encode()
         await asyncio.gather(*(self._tell(number) for number in self._sockets if self._is_listening(number)))
 
     def began(self, number: str) -> None:

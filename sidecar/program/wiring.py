@@ -7,30 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from connectors.base import Connector
-from sidecar import tasks
+from sidecar import languages, tasks
 from sidecar.errors import ConfigError, RerankUnavailable, ScorerStarting
+from sidecar.experiments.event_store import Standing
 from sidecar.experiments.observe_log import ObserveLog
 from sidecar.experiments.observing import Tell
 from sidecar.pipeline import RerankingConnector
 from sidecar.playground.endpoints import Example, Playground
 from sidecar.playground.page_files import PAGE_PATH
+from sidecar.program.clicks import open_clicks
 from sidecar.program.config import Settings
 from sidecar.program.interpreter import settle
 from sidecar.program.live import LivePolicies, key_of, may_put
+from sidecar.program.models import Models
 from sidecar.program.parts import (
     Options,
     model_line,
     open_engine,
     open_local_scorer,
-    open_models,
     open_scorer,
     patience,
     program_version,
@@ -50,6 +55,7 @@ from sidecar.types import Observation, SearchRecord
 
 if TYPE_CHECKING:
     from sidecar.scoring.scheduler import LocalScorer
+    from sidecar.scoring.scripted import ScriptedScorer
     from sidecar.telemetry.open_telemetry import OpenTelemetry
 
 logger = logging.getLogger(__name__)
@@ -62,41 +68,54 @@ TRACING_END_SECONDS: Final = 3.0
 async def serve(options: Options) -> None:
     """Run the proxy until SIGTERM or SIGINT. Raises ConfigError when it cannot start."""
     settings = options.settings
+    addresses = dict(options.place.scorers) if options.place else {}
+    options = replace(options, place=options.place and replace(options.place, scorers=addresses))
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(_telemetry(settings))
         engine = await stack.enter_async_context(open_engine(settings))
         scorer = await stack.enter_async_context(open_scorer(options))
-        models = await open_models(stack, options)
-        metrics, cache = _metrics(scorer, models), _score_cache(settings)
         in_force = settings.with_live(options.place.live) if options.place else settings
+        models = Models(options, lambda name, each: _watch(metrics, name, each))
+        stack.push_async_callback(models.aclose)
+        await models.open(in_force.model_names())
+        metrics, cache = _metrics(scorer, models.scorers), _score_cache(settings)
         if cache is not None:
             metrics.watch_score_cache(cache)
-        page = playground(engine, scorer, settings)
+        clicks = await open_clicks(stack, settings, engine, metrics)
+        page = playground(engine, scorer, settings, standing=clicks.standing)
         reranking = RerankingConnector(
             _told(engine, telemetry),
             scorer,
             in_force.policy(),
-            models=models,
+            models=models.scorers,
             score_cache=cache,
             tenant_headers=settings.score_cache.tenant_headers,
             max_searches=settings.max_searches,
             observe=_observers(settings, metrics.observe, page.traffic.observe),
             compare=_comparers(metrics.compare, stack, settings),
             max_observed=settings.observe.max_searches,
+            tokens=clicks.tokens,
         )
         stack.push_async_callback(reranking.aclose)
+
+        async def prepare(changed: Settings) -> None:
+            if changed.policy().has_languages:
+                await asyncio.to_thread(languages.prepare)
+            await models.load(changed.model_names())
 
         async def use(changed: Settings) -> None:
             reranking.use(changed.policy())
             metrics.policies(live.digest)
+            models.keep(changed.model_names(), reranking.passed)
 
-        live = LivePolicies(settings, use, options.read, in_force=in_force)
+        learn = addresses.update if options.place else None
+        live = LivePolicies(settings, use, options.read, in_force=in_force, prepare=prepare, learn=learn)
         metrics.policies(live.digest)
         health = health_of(scorer, settings)
         own = {**health.endpoints(), **metrics.endpoints()}
         api = _traced_endpoints(_rerank_endpoints(scorer, settings), telemetry)
         place = options.place
-        ours = {**own, **api, **page.endpoints(), **(place.endpoints if place else {})}
+        ours = {**own, **api, **page.endpoints(), **clicks.endpoints, **(place.endpoints if place else {})}
         app = ProxyApp(_traced(reranking, telemetry), ours)
         sockets = place.sockets if place else ()
         address = await stack.enter_async_context(
@@ -123,8 +142,6 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
         ConfigError: it cannot start.
         ModelFailed: the model cannot be had.
     """
-    from sidecar.rerank_api.endpoints import guarded
-    from sidecar.rerank_api.scoring_protocol import ScoringProtocol
     from sidecar.scoring.worker import exit_with_parent
 
     if is_child:
@@ -134,17 +151,11 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
         telemetry = None if is_child else await stack.enter_async_context(_telemetry(options.settings))
         scorer = await stack.enter_async_context(open_local_scorer(options))
         health = health_of(scorer, options.settings)
-        protocol = ScoringProtocol(scorer)
-        key = _api_key(options.settings, is_private=is_child)
+        replica = None if is_child else _replica_name(address)
         endpoints = {
             **health.endpoints(),
             **_metrics(scorer).endpoints(),
-            **_rerank_endpoints(scorer, options.settings),
-            ("GET", MODEL_PATH): guarded(protocol.model, key),
-            ("POST", SCORE_PATH): guarded(protocol.score, key),
-            ("POST", SPLIT_PATH): guarded(protocol.split, key),
-            ("POST", ALIGN_PATH): guarded(protocol.align, key),
-            ("GET", FIGURES_PATH): guarded(protocol.figures, key),
+            **scoring_endpoints(scorer, options.settings, replica=replica, is_private=is_child),
         }
         app = ProxyApp(None, _traced_endpoints(endpoints, telemetry))
         tls = None if is_child else _tls(options.settings)  # only our parent reaches the socket of a child
@@ -157,8 +168,13 @@ async def score(options: Options, address: str, *, is_child: bool = False) -> No
         await drain([app], 0.0 if is_child else options.settings.drain_seconds)
 
 
+def _replica_name(address: str) -> str:
+    """Return what a scorer calls itself among those behind one address: the same after a restart, where it can be."""
+    return f"{socket.gethostname()}:{Address.parse(address).port or os.getpid()}"
+
+
 async def _until_stopped_or_failed(
-    scorer: LocalScorer, options: Options, *, is_child: bool
+    scorer: LocalScorer | ScriptedScorer, options: Options, *, is_child: bool
 ) -> RerankUnavailable | None:
     stop = asyncio.Event()
     failure: RerankUnavailable | None = None
@@ -184,6 +200,28 @@ async def _until_stopped_or_failed(
     finally:
         watching.cancel()
     return failure
+
+
+def scoring_endpoints(
+    scorer: Scorer, settings: Settings, *, replica: str | None, is_private: bool = False
+) -> Endpoints:
+    """Return the rerank API and the scoring protocol over a scorer.
+
+    `replica` is what it calls itself, None where nobody asks. `is_private`: callers need no key for the protocol.
+    """
+    from sidecar.rerank_api.endpoints import guarded
+    from sidecar.rerank_api.scoring_protocol import ScoringProtocol
+
+    protocol = ScoringProtocol(scorer, replica=replica)
+    key = _api_key(settings, is_private=is_private)
+    return {
+        **_rerank_endpoints(scorer, settings),
+        ("GET", MODEL_PATH): guarded(protocol.model, key),
+        ("POST", SCORE_PATH): guarded(protocol.score, key),
+        ("POST", SPLIT_PATH): guarded(protocol.split, key),
+        ("POST", ALIGN_PATH): guarded(protocol.align, key),
+        ("GET", FIGURES_PATH): guarded(protocol.figures, key),
+    }
 
 
 def own_endpoints(scorer: Scorer, settings: Settings) -> Endpoints:
@@ -268,7 +306,14 @@ def _api_key(settings: Settings, *, is_private: bool = False) -> ApiKey:
     return ApiKey(None if key is None or is_private else key.get_secret_value())
 
 
-def playground(engine: Connector, scorer: Scorer, settings: Settings, examples: Sequence[Example] = ()) -> Playground:
+def playground(
+    engine: Connector,
+    scorer: Scorer,
+    settings: Settings,
+    examples: Sequence[Example] = (),
+    *,
+    standing: Standing | None = None,
+) -> Playground:
     """Return the playground of an engine and its scorer; `examples` are searches to begin with."""
     return Playground(
         version=program_version(),
@@ -277,6 +322,7 @@ def playground(engine: Connector, scorer: Scorer, settings: Settings, examples: 
         options=settings.policy().defaults,
         examples=examples,
         is_enabled=settings.playground.enabled,
+        standing=standing,
     )
 
 
@@ -338,14 +384,20 @@ def health_of(scorer: Scorer, settings: Settings) -> Health:
 
 def _metrics(scorer: Scorer, models: Mapping[str, Scorer] | None = None) -> Metrics:
     """Return the program's metrics. What a scorer elsewhere counts is told by itself."""
-    from sidecar.scoring.remote import RemoteScorer
-
     metrics = Metrics(program_version())
     metrics.scorer_ready.set_function(lambda: _has_model(scorer))
     for role, each in {"main": scorer, **(models or {})}.items():
-        if not isinstance(each, RemoteScorer):
-            metrics.watch_scorer(role, each)
+        _watch(metrics, role, each)
     return metrics
+
+
+def _watch(metrics: Metrics, role: str, scorer: Scorer) -> None:
+    from sidecar.scoring.remote import RemoteScorer
+
+    if not isinstance(scorer, RemoteScorer):
+        metrics.watch_scorer(role, scorer)
+    elif scorer.pool is not None:
+        metrics.watch_pool(role, scorer.pool)
 
 
 def _score_cache(settings: Settings) -> ScoreCache | None:

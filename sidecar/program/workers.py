@@ -19,6 +19,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,8 +29,11 @@ import aiohttp
 
 from sidecar.child import Child, SupervisorOptions
 from sidecar.errors import ConfigError
+from sidecar.program.clicks import with_signing_key
+from sidecar.program.config import Settings
 from sidecar.program.live import LivePolicies
-from sidecar.program.parts import EMBEDDED, Options, open_models, open_scorer
+from sidecar.program.models import Models
+from sidecar.program.parts import EMBEDDED, Options, open_scorer
 from sidecar.program.spreading import Spreading
 from sidecar.program.wiring import health_of, open_admin, until_stopped
 from sidecar.proxy.app import ProxyApp
@@ -43,6 +47,9 @@ ARGV: Final = (sys.executable, "-m", "sidecar", "front")
 LISTENING: Final = "listening on "
 CANNOT_START: Final = "exit_code=2"
 METRICS_URL: Final = "http://front/_rerank/metrics"
+
+LET_GO_SECONDS: Final = 60.0
+"""After all fronts have other policies, until a scorer ends that these do not name: what a search may still take."""
 
 GRACE_SECONDS: Final = 5.0
 """What a front may take beyond draining and the longest request before it is killed."""
@@ -119,25 +126,42 @@ async def serve(options: Options) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="rerank-sidecar-")))  # mode 0700
         scorer = await stack.enter_async_context(open_scorer(options))
-        scorers = {"": scorer, **await open_models(stack, options)}
+        figures = ScorerFigures()
+        models = Models(options, figures.watch)
+        stack.push_async_callback(models.aclose)
+        await models.open(settings.model_names())
+        for name, each in {"main": scorer, **models.scorers}.items():
+            if isinstance(each, SupervisedScorer):
+                figures.watch(name, each)
+        addresses = partial(_addresses, scorer, models)
         sockets = await bound(Address.parse(settings.listen))
         stack.callback(_close, sockets)
         health = health_of(scorer, settings)
         has_model = health.is_started
         health.is_started = lambda: has_model() and any(front.is_listening for front in fronts.values())
-        own = {**health.endpoints(), **_metrics(settings.workers, folder, fronts, scorers).endpoints()}
+        own = {**health.endpoints(), **_metrics(settings.workers, folder, fronts, figures).endpoints()}
         await stack.enter_async_context(listening(ProxyApp(None, own), Address(unix=f"{folder}/parent")))
         spreading = Spreading(
             {str(number): _own_socket(folder, number) for number in range(settings.workers)},
             is_listening=lambda number: number in fronts and fronts[number].is_listening,
+            scorers=addresses,
         )
-        live = LivePolicies(settings, spreading.use, options.read)
+
+        async def prepare(changed: Settings) -> None:
+            await models.load(changed.model_names())
+
+        async def use(changed: Settings) -> None:
+            await spreading.use(changed)
+            models.keep(changed.model_names(), _until_fronts_have_finished)
+
+        live = LivePolicies(settings, use, options.read, prepare=prepare)
+        for_fronts = replace(options, settings=with_signing_key(settings))  # what one has signed the others believe
         await open_admin(stack, options, own, live)
         try:
             for number in range(settings.workers):
                 fronts[str(number)] = Front(
                     number,
-                    partial(_order, number, live, options, folder, sockets, scorers),
+                    partial(_order, number, live, for_fronts, folder, sockets, addresses),
                     [each.fileno() for each in sockets],
                     SupervisorOptions(patience=settings.drain_seconds + FINISH_SECONDS + GRACE_SECONDS),
                     announce=_Announcer(options.announce if number == 0 else None),
@@ -160,7 +184,7 @@ def _order(
     options: Options,
     folder: Path,
     sockets: Sequence[socket.socket],
-    scorers: Mapping[str, Scorer],
+    addresses: Callable[[], Mapping[str, str]],
 ) -> bytes:
     """Return what a front is told, as `fronts.Order` reads it."""
     order = {
@@ -168,23 +192,28 @@ def _order(
         "live": live.settings.live(),
         "allow_test_scorers": options.allow_test_scorers,
         "sockets": [each.fileno() for each in sockets],
-        # the others are opened by every front itself
-        "scorers": {name: each.url for name, each in scorers.items() if isinstance(each, SupervisedScorer)},
+        "scorers": dict(addresses()),
         "admin": f"unix:{_own_socket(folder, number)}",
         "parent": f"unix:{folder}/parent",
     }
     return json.dumps(order).encode() + b"\n"
 
 
+def _addresses(scorer: Scorer, models: Models) -> dict[str, str]:
+    """Return where the scorers are that the parent supervises; the others are opened by every front itself."""
+    scorers = {"": scorer, **models.scorers}
+    return {name: each.url for name, each in scorers.items() if isinstance(each, SupervisedScorer)}
+
+
+async def _until_fronts_have_finished() -> None:
+    await asyncio.sleep(LET_GO_SECONDS)
+
+
 def _own_socket(folder: Path, number: int) -> Path:
     return folder / f"front-{number}"
 
 
-def _metrics(workers: int, folder: Path, fronts: Mapping[str, Front], scorers: Mapping[str, Scorer]) -> WorkerMetrics:
-    figures = ScorerFigures()
-    for name, each in scorers.items():
-        if isinstance(each, SupervisedScorer):
-            figures.watch(name or "main", each)
+def _metrics(workers: int, folder: Path, fronts: Mapping[str, Front], figures: ScorerFigures) -> WorkerMetrics:
     return WorkerMetrics(
         {str(number): _asker(_own_socket(folder, number)) for number in range(workers)},
         is_listening=lambda number: number in fronts and fronts[number].is_listening,

@@ -22,7 +22,7 @@ from connectors.base import Connector, Headers, RelayRequest, RelayResponse, Sea
 from connectors.errors import EngineError
 from connectors.header_bytes import keep_header_bytes
 from sidecar import error_answers
-from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
+from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints, refusal_by_headers
 from sidecar.telemetry.seldom import Seldom
 
 logger = logging.getLogger(__name__)
@@ -98,17 +98,20 @@ class ProxyApp:
         refusal = _refusal(request, target)
         if refusal is not None:
             return await self._respond(request, refusal, is_final=True)
-        await _continue_if_expected(request)
         endpoint = self._endpoints.get((request.method, path))
+        refused = refusal_by_headers(endpoint, _headers(request))
+        if refused is not None:
+            return await self._respond(request, refused, is_final=request.body_exists)
+        await _continue_if_expected(request)
         if endpoint is None and (self._engine is None or path.startswith(OWN_PREFIX)):
-            return await self._respond(request, _unknown(request.method, path))
+            return await self._respond(request, unknown(request.method, path))
         body = Body(request.content, STALLED_SECONDS) if request.body_exists else None
         if endpoint is not None:
             try:
                 asked = await _endpoint_request(request, path, body)
             except StalledBody:
                 return await self._give_up(request)
-            answer = _too_long(path) if asked is None else await _asked(endpoint, asked)
+            answer = too_long(path) if asked is None else await answer_endpoint(endpoint, asked)
             return await self._respond(request, answer, is_final=asked is None)
         assert self._engine is not None
         return await self._relay(request, self._engine, body)
@@ -238,7 +241,8 @@ async def _endpoint_request(request: web.BaseRequest, path: str, body: Body | No
     return EndpointRequest(method=request.method, path=path, headers=_headers(request), body=bytes(content))
 
 
-async def _asked(endpoint: Endpoint, request: EndpointRequest) -> EndpointResponse:
+async def answer_endpoint(endpoint: Endpoint, request: EndpointRequest) -> EndpointResponse:
+    """Return what an endpoint answers, 500 where it raises."""
     try:
         return await endpoint(request)
     except Exception:
@@ -250,7 +254,8 @@ def _failed() -> EndpointResponse:
     return _error(error_answers.error_answer(500, "internal_error", "the sidecar failed; its log says why"))
 
 
-def _too_long(path: str) -> EndpointResponse:
+def too_long(path: str) -> EndpointResponse:
+    """Return the answer to a body of more than MAX_ENDPOINT_BYTES."""
     reason = f"{path} reads at most {MAX_ENDPOINT_BYTES} bytes"
     return _error(error_answers.error_answer(413, "content_too_long_exception", reason))
 
@@ -260,7 +265,8 @@ def _stalled() -> EndpointResponse:
     return _error(error_answers.error_answer(408, "request_timeout", reason))
 
 
-def _unknown(method: str, path: str) -> EndpointResponse:
+def unknown(method: str, path: str) -> EndpointResponse:
+    """Return the answer where there is no endpoint."""
     reason = f"no endpoint for {method} {path}"
     return _error(error_answers.error_answer(404, "resource_not_found_exception", reason))
 

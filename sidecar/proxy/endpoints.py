@@ -31,8 +31,27 @@ class EndpointResponse:
 
 
 Endpoint = Callable[[EndpointRequest], Awaitable[EndpointResponse]]
+Refusal = Callable[[Headers], EndpointResponse | None]
+"""Says by a request's headers what its caller is refused with, None where it is not."""
 Endpoints = Mapping[tuple[str, str], Endpoint]
 """Endpoints by (method, path)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """An endpoint that is not for everybody: who is refused is so before anything of the body is read."""
+
+    refusal: Refusal
+    answer: Endpoint
+
+    async def __call__(self, request: EndpointRequest) -> EndpointResponse:
+        """Answer those who are not refused."""
+        return self.refusal(request.headers) or await self.answer(request)
+
+
+def refusal_by_headers(endpoint: Endpoint | None, headers: Headers) -> EndpointResponse | None:
+    """Return what an endpoint refuses a request with whose body nobody has read, None where it does not."""
+    return endpoint.refusal(headers) if isinstance(endpoint, Guarded) else None
 
 
 def json_response(value: Any, status: int = 200, headers: Headers = ()) -> EndpointResponse:

@@ -96,6 +96,12 @@ def _field_names(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _ids(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(id, str) and id for id in value):
+        raise ValueError
+    return tuple(value)
+
+
 CONTROLS: Final[tuple[Control, ...]] = (
     Control(option="enabled", key="enabled", header="X-Rerank", parse=_boolean, expected="on or off"),
     Control(
@@ -149,6 +155,7 @@ CONTROLS: Final[tuple[Control, ...]] = (
     Control(option="passage_top", key="passage_top", parse=_integer(1, 64), expected="a whole number from 1 to 64"),
     Control(option="passage_title", key="passage_title", parse=_boolean, expected="true or false"),
     Control(option="passage_return", key="passage_return", parse=_boolean, expected="true or false"),
+    Control(option="pin_ids", key="pin_ids", parse=_ids, expected='ids of hits, as ["7", "12"]'),
     Control(option="weight", key="weight", parse=_number(0, 1), expected="a number from 0 to 1"),
     Control(
         option="min_score",
@@ -173,6 +180,7 @@ CONTROLS: Final[tuple[Control, ...]] = (
         expected="first_stage or error",
     ),
     Control(option="explain", key="explain", header="X-Rerank-Explain", parse=_boolean, expected="true or false"),
+    Control(option="return_token", key="token", header="X-Rerank-Token", parse=_boolean, expected="true or false"),
 )
 
 _BY_KEY: Final = {control.key: control for control in CONTROLS if control.key}
@@ -237,4 +245,4 @@ def _apply(options: RerankOptions, control: Control, value: Any, where: str) -> 
 
 def outside_experiments(options: RerankOptions) -> RerankOptions:
     """Return the options of a search whose caller gets what it asks for, whatever an operator tries on others."""
-    return replace(options, mode="apply", percent=100.0)
+    return replace(options, mode="apply", percent=100.0, interleave="off")

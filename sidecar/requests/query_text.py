@@ -35,7 +35,13 @@ _SIZE_DEPENDENT = frozenset({"knn", "hybrid", "semantic", "weighted_tokens", *_E
 _OTHER_RETRIEVERS = frozenset({"pinned", "rule", "diversify", "rescorer", "random_reranker"})
 """Retrievers that order the hits of one inside them by rules of their own."""
 
-_CUSTOM_RANKING = frozenset({"distance_feature", "rank_feature", "rank", "rule", "pinned", "script_score"})
+_CUSTOM_RANKING = frozenset({"distance_feature", "rank_feature", "rank", "script_score"})
+
+_PINNING = frozenset({"pinned", "rule"})
+"""Clauses that put hits first by scores that no others have."""
+
+_KEEPS_PINS = frozenset({"bool", "dis_max", *_PINNING})
+"""Clauses in which such scores stay what they are, or nearly."""
 
 _STRONG_SHARE = 0.5
 """Texts that weigh at least this share of the heaviest are part of the question."""
@@ -127,6 +133,8 @@ def read_query_string(text: str, fields: tuple[str, ...] = ALL_FIELDS) -> Readin
 class _Facts:
     has_custom_ranking: bool = False
     is_size_dependent: bool = False
+    #: whether what is being read is inside a clause that makes other scores of those inside it
+    changes_scores: bool = False
 
 
 def _read(query: Any, weight: float, facts: _Facts) -> Iterator[TextClause]:
@@ -144,6 +152,15 @@ def _read_clause(kind: str, value: Any, weight: float, facts: _Facts) -> Iterato
     if not isinstance(value, dict):
         return
     weight *= _boost(value)
+    if kind in _PINNING and (weight != 1.0 or facts.changes_scores):
+        facts.has_custom_ranking = True
+    outside = facts.changes_scores
+    facts.changes_scores = outside or kind not in _KEEPS_PINS
+    yield from _read_inside(kind, value, weight, facts)
+    facts.changes_scores = outside
+
+
+def _read_inside(kind: str, value: JsonObject, weight: float, facts: _Facts) -> Iterator[TextClause]:
     match kind:
         case "match" | "match_phrase":
             yield from _field_clause(value, weight)

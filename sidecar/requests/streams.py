@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from connectors.base import RelayRequest, RelayResponse, SearchRequest, SearchResponse
+from connectors.base import RelayRequest, RelayResponse, SearchRequest, SearchResponse, without_headers
 
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 """A longer search body is passed on as it comes, unranked."""
@@ -57,8 +57,8 @@ def as_stream(answer: SearchResponse) -> RelayResponse:
 
 
 def with_header(answer: RelayResponse, name: str, value: str) -> RelayResponse:
-    """Return a streamed answer with a header added."""
-    return replace(answer, headers=(*answer.headers, (name, value)))
+    """Return a streamed answer with a header, in place of those of its name that it has."""
+    return replace(answer, headers=(*without_headers(answer.headers, name), (name, value)))
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -19,6 +19,7 @@ from sidecar.rerank_api.passages import estimated_tokens, passages
 from sidecar.rerank_api.reading import read_object
 from sidecar.rerank_api.reply import Reply
 from sidecar.rerank_api.slices import score_pairs
+from sidecar.scoring import provenance
 from sidecar.scoring.base import ModelFacts, Scorer, probability
 
 __all__ = ["Reply", "RerankApi", "RerankLimits"]
@@ -62,7 +63,9 @@ class RerankApi:
         cut = await passages(call, self._scorer, facts, self._limits)
         queries = [query for query, texts in zip(call.queries, cut, strict=True) for _ in texts]
         texts = [text for document in cut for text in document]
-        found = iter(await score_pairs(self._scorer, queries, texts, deadline=deadline))
+        with provenance.listening() as told:
+            found = iter(await score_pairs(self._scorer, queries, texts, deadline=deadline))
+        facts = provenance.the_one(told) or facts
         scores = [max(next(found) for _ in document) for document in cut]
         return Answer(
             id=f"rerank-{uuid.uuid4()}",

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from connectors.base import header
-from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints
+from connectors.base import Headers, header
+from sidecar.proxy.endpoints import Endpoint, EndpointRequest, EndpointResponse, Endpoints, Guarded
 from sidecar.rerank_api import dialects, openapi
 from sidecar.rerank_api.api import Choose, RerankApi
 from sidecar.rerank_api.api_key import ApiKey
@@ -48,23 +48,26 @@ def guarded(
 ) -> Endpoint:
     """Return an endpoint that answers with what `answer` makes of the body, to those who have the key."""
 
-    async def endpoint(request: EndpointRequest) -> EndpointResponse:
-        reply = (
-            key.refusal(request.headers, write_error)
-            or _refuse_encoded(request, write_error)
-            or await answer(request.body)
-        )
-        return EndpointResponse(status=reply.status, body=reply.body, headers=reply.headers)
+    def refusal(headers: Headers) -> EndpointResponse | None:
+        refused = key.refusal(headers, write_error) or _refuse_encoded(headers, write_error)
+        return None if refused is None else _response(refused)
 
-    return endpoint
+    async def endpoint(request: EndpointRequest) -> EndpointResponse:
+        return _response(await answer(request.body))
+
+    return Guarded(refusal, endpoint)
+
+
+def _response(reply: Reply) -> EndpointResponse:
+    return EndpointResponse(status=reply.status, body=reply.body, headers=reply.headers)
 
 
 def _always(dialect: Dialect) -> Choose:
     return lambda fields: dialect
 
 
-def _refuse_encoded(request: EndpointRequest, write_error: ErrorWriter) -> Reply | None:
-    encoding = header(request.headers, "content-encoding")
+def _refuse_encoded(headers: Headers, write_error: ErrorWriter) -> Reply | None:
+    encoding = header(headers, "content-encoding")
     if encoding in PLAIN_ENCODINGS:
         return None
     message = f"Content-Encoding: got {encoding[:40]!r}, expected a body as it is"

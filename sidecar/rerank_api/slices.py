@@ -2,7 +2,7 @@
 
 Law: a call stays small enough for every way to a scorer (a body of the scoring protocol has 32 MiB at most); few of
 them wait at a time, so that others get their turn and no request fills the scorer's queue by itself; the first one that
-fails ends the others.
+fails ends the others. All scores are of one model.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sidecar.errors import ModelFailed
+from sidecar.scoring import provenance
 from sidecar.scoring.base import Scorer
 
 SLICE_TEXTS = 64
@@ -29,9 +30,24 @@ async def score_pairs(
 ) -> list[float]:
     """Return one raw score per pair of a query and a text, in their order; see `Scorer.score`.
 
+    Where the replicas of a scorer have different models, one of them is asked for all texts of a query.
+
     Raises:
-        RerankUnavailable: a call failed, or gave scores that are none.
+        RerankUnavailable: a call failed, or gave scores that are none, or queries had different models.
     """
+    is_whole = getattr(scorer, "whole_window", False)
+    with provenance.listening() as told:
+        scores = await _scores(scorer, queries, texts, deadline, is_whole=is_whole)
+    if provenance.are_several(told) and not is_whole:
+        with provenance.listening() as told:
+            scores = await _scores(scorer, queries, texts, deadline, is_whole=True)
+    provenance.tell(provenance.the_one(told))
+    return scores
+
+
+async def _scores(
+    scorer: Scorer, queries: Sequence[str], texts: Sequence[str], deadline: float | None, *, is_whole: bool
+) -> list[float]:
     scores = [math.nan] * len(texts)
     free = asyncio.Semaphore(SLICES_AT_ONCE)
 
@@ -45,7 +61,7 @@ async def score_pairs(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for query, positions in _slices(queries, texts, is_whole=getattr(scorer, "whole_window", False)):
+            for query, positions in _slices(queries, texts, is_whole=is_whole):
                 group.create_task(score(query, positions), name="slice of a request")
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None

@@ -41,6 +41,13 @@ class ModelFacts:
     device: str = "cpu"
     #: "fp32", "bf16" or "fp16"
     dtype: str = "fp32"
+    #: whether a score depends on its text's place in the call, so that a window must not be divided
+    whole_window: bool = False
+
+    @property
+    def identity(self) -> tuple[str | int, ...]:
+        """What a score depends on beside its query and text: scorers with equal identities give equal scores."""
+        return self.revision, self.kind, self.max_length, self.device, self.dtype
 
 
 def probability(score: float, kind: ScoreKind) -> float:

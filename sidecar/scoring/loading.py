@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.scoring.scheduler import LocalScorer
+from sidecar.scoring.scheduler import LocalScorer, SchedulerOptions
 from sidecar.scoring.token_cache import DEFAULT_CAPACITY_BYTES
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ def begin_loading(
     dtype: str = "auto",
     max_length: int | None = None,
     token_cache_bytes: int = DEFAULT_CAPACITY_BYTES,
+    scheduling: SchedulerOptions | None = None,
 ) -> LocalScorer:
     """Return a scorer that loads `model` (hub id, folder, or "offline") in a thread; until then it is starting.
 
-    `token_cache_bytes`: memory for token ids of texts, 0 = none.
+    `token_cache_bytes`: memory for token ids of texts, 0 = none. `scheduling`: None = by the measured speed.
     """
 
     def load() -> PairModel:
@@ -29,7 +30,7 @@ def begin_loading(
 
         return load_model(model, device=device, dtype=dtype, max_length=max_length, token_cache_bytes=token_cache_bytes)
 
-    return LocalScorer.loading(load)
+    return LocalScorer.loading(load, scheduling)
 
 
 async def load_scorer(

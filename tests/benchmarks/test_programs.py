@@ -10,6 +10,8 @@ from tests import tiny_models
 
 pytestmark = pytest.mark.timeout(240)
 
+KINDS = [*overhead.SIZES, *overhead.SEARCHES]
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -52,13 +54,16 @@ def test_service(model: str, more: list[str], tmp_path: Path, capsys: pytest.Cap
     assert [{}] * 5 == [report["faults"] for report in reports]
 
 
-def test_overhead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both sizes go both ways, byte for byte."""
+@pytest.mark.parametrize(
+    "kinds", [["1 KB", "search, observed"], pytest.param(KINDS, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_overhead(kinds: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers of both sizes, and searches that are passed on or observed, go both ways, byte for byte."""
     file = tmp_path / "overhead.json"
-    overhead.main(["--quick", "--json", str(file)])
+    overhead.main(["--quick", "--json", str(file), "--kinds", *kinds])
     assert "through the proxy" in capsys.readouterr().out
     outcomes = json.loads(file.read_text())["outcomes"]
-    assert ["1 KB", "64 KB"] == [outcome["size"] for outcome in outcomes]
+    assert kinds == [outcome["size"] for outcome in outcomes]
     for outcome in outcomes:
         assert [{}] * 4 == [report["faults"] for report in (*outcome["direct"], *outcome["proxied"])]
 

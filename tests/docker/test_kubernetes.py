@@ -4,6 +4,7 @@
 """
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.restarts import found_haproxy
 from sidecar.program.config import Settings, load
 from sidecar.proxy.health import Health
 from sidecar.proxy.listener import Address
@@ -44,7 +46,7 @@ EVERY_CONTAINER = pytest.mark.parametrize(
 def literals(folder: Path) -> dict[str, str]:
     """Return the settings of a kustomization's configuration map."""
     generators = documents(folder / "kustomization.yaml")[0].get("configMapGenerator", [])
-    return dict(literal.split("=", 1) for generator in generators for literal in generator["literals"])
+    return dict(literal.split("=", 1) for generator in generators for literal in generator.get("literals", []))
 
 
 def settings_of(path: Path, container: dict[str, Any], patch: pytest.MonkeyPatch) -> Settings:
@@ -62,11 +64,12 @@ def port_of(address: str) -> int:
     return int(str(Address.parse(address)).rpartition(":")[2])
 
 
-@pytest.mark.parametrize("folder", ["proxy", "scorer", "pool", "in-pod"])
+@pytest.mark.parametrize("folder", ["proxy", "scorer", "pool", "balanced", "in-pod"])
 def test_a_kustomization_names_what_exists(folder: str) -> None:
     """Its resources and patches; and every file of its folder is one of them."""
     content = documents(KUBERNETES / folder / "kustomization.yaml")[0]
     named = [*content["resources"], *(patch["path"] for patch in content.get("patches", []))]
+    named += [name for generator in content.get("configMapGenerator", []) for name in generator.get("files", [])]
     assert all((KUBERNETES / folder / name).exists() for name in named)
     here = {path.name for path in (KUBERNETES / folder).iterdir()} - {"kustomization.yaml"}
     assert here <= set(named)
@@ -150,6 +153,41 @@ def test_a_service_finds_its_pods(folder: str) -> None:
     assert [labels] * 4 == selectors
     names = {port["name"] for each in containers(KUBERNETES / folder / "deployment.yaml") for port in each["ports"]}
     assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+
+
+def test_the_balancer_is_the_one_that_is_tested() -> None:
+    """HAProxy spreads, checks and sends again as docker/balancer/scorers.cfg says, and finds the scorers' pods."""
+    shipped, here = (
+        [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+        for path in (FOLDER / "balancer/scorers.cfg", KUBERNETES / "balanced/haproxy.cfg")
+    )
+    assert [line for line in shipped if line not in here] == [
+        'bind "${LISTEN}"',
+        'server scorer-1 "${SCORER_1}"',
+        'server scorer-2 "${SCORER_2}"',
+    ]
+    [members] = documents(KUBERNETES / "balanced/members.yaml")
+    [deployment] = documents(KUBERNETES / "scorer/deployment.yaml")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert ("None", labels) == (members["spec"]["clusterIP"], members["spec"]["selector"])
+    [template] = [line for line in here if line.startswith("server-template")]
+    assert f"{members['metadata']['name']}:{members['spec']['ports'][0]['port']}" in template
+    [patch] = documents(KUBERNETES / "balanced/proxy.yaml")
+    [url] = [each["value"] for each in patch["spec"]["template"]["spec"]["containers"][0]["env"]]
+    balancer, service, budget = documents(KUBERNETES / "balanced/balancer.yaml")
+    assert f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}" == url
+    chosen = balancer["spec"]["template"]["metadata"]["labels"]
+    assert [chosen] * 2 == [service["spec"]["selector"], budget["spec"]["selector"]["matchLabels"]]
+
+
+@pytest.mark.skipif(found_haproxy() is None, reason="HAProxy is not installed")
+@pytest.mark.parametrize("path", ["balancer/scorers.cfg", "kubernetes/balanced/haproxy.cfg"])
+def test_haproxy_takes_its_configuration(path: str) -> None:
+    """As it is."""
+    addresses = {"LISTEN": "127.0.0.1:9281", "SCORER_1": "127.0.0.1:1", "SCORER_2": "127.0.0.1:2"}
+    command = (found_haproxy() or "haproxy", "-c", "-f", str(FOLDER / path))
+    done = subprocess.run(command, env=addresses, capture_output=True, encoding="utf-8", check=False)
+    assert 0 == done.returncode, done.stderr
 
 
 def test_scaling_follows_a_metric_that_the_adapter_gives() -> None:

@@ -8,6 +8,7 @@ from sidecar.proxy.app import ProxyApp
 from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse
 from sidecar.proxy.listener import listening
 from sidecar.rerank_api.scoring_protocol import ScoringProtocol
+from sidecar.scoring.pool import Pool
 from sidecar.scoring.remote import RemoteOptions, RemoteScorer
 from sidecar.scoring.wire import MODEL_PATH, SCORE_PATH, read_call
 from tests.faults.faulty_tcp import FaultProxy
@@ -55,7 +56,7 @@ async def remote_scorer() -> AsyncIterator[tuple[RemoteScorer, ScorerServer, Fau
     server = ScorerServer()
     app = ProxyApp(None, {("GET", MODEL_PATH): server.model, ("POST", SCORE_PATH): server.score})
     async with listening(app, ANYWHERE) as address, FaultProxy(address.port) as wire:
-        scorer = RemoteScorer(wire.url, WATCHFUL)
+        scorer = RemoteScorer(wire.url, WATCHFUL, pool=Pool())
         try:
             await scorer.loaded()
             yield scorer, server, wire

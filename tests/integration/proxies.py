@@ -1,10 +1,11 @@
 """The program in front of a real engine, in this process: the proxy, the reranking connector, and scorers to watch."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from connectors.detect import connect
+from sidecar.experiments.click_token import ClickTokens
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
 from sidecar.proxy.app import ProxyApp
@@ -59,19 +60,22 @@ async def proxied(
     scorer: Scorer | str = "test:identity",
     *,
     policy: Policy | None = None,
+    models: Mapping[str, Scorer] | None = None,
     observe: Callable[[Any], None] | None = None,
     compare: Callable[[Any], None] | None = None,
+    tokens: ClickTokens | None = None,
     **options: Any,
 ) -> AsyncIterator[str]:
     """Give the URL of a proxy in front of `engine_url`, as `serve` wires one up.
 
-    `scorer`: one, or the name of a test scorer. `options`: those of RerankOptions that differ from the defaults.
+    `scorer`: one, or the name of a test scorer; `models`: those that the policy names. `options`: those of
+    RerankOptions that differ from the defaults.
     """
     chosen = parse(scorer) if isinstance(scorer, str) else scorer
     policy = policy or Policy(defaults=RerankOptions(**options))
     async with await connect(engine_url) as engine:
-        given = {"observe": observe, "compare": compare}
-        more = {name: told for name, told in given.items() if told is not None}
-        reranking = RerankingConnector(engine, chosen, policy, **more)
+        given = {"observe": observe, "compare": compare, "tokens": tokens}
+        more: dict[str, Any] = {name: told for name, told in given.items() if told is not None}
+        reranking = RerankingConnector(engine, chosen, policy, models=models, **more)
         async with listening(ProxyApp(reranking, {}), Address.parse("127.0.0.1:0")) as address:
             yield str(address)

@@ -249,7 +249,7 @@ CASES: Mapping[str, Case] = {
     ),
 }
 
-ELSEWHERE = {SkipReason.WIDENING_REFUSED, SkipReason.CONTROL}
+ELSEWHERE = {SkipReason.WIDENING_REFUSED, SkipReason.CONTROL, SkipReason.LANGUAGE}
 """Reasons with a test of their own."""
 
 

@@ -54,8 +54,8 @@ class Finished:
 class Program:
     """A running process and the lines that it has printed so far, standard output and error in one list."""
 
-    def __init__(self, command: Sequence[str], settings: Mapping[str, str]) -> None:
-        """Start `command` with more environment variables."""
+    def __init__(self, command: Sequence[str], settings: Mapping[str, str], *, takes_orders: bool = False) -> None:
+        """Start `command` with more environment variables; `takes_orders`: on its standard input."""
         self._said: list[str] = []
         self._changed = threading.Condition()
         self._open_streams = 2
@@ -63,7 +63,7 @@ class Program:
             command,
             cwd=REPOSITORY,
             env={**environ, **ONE_THREAD, **settings},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if takes_orders else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
@@ -91,11 +91,23 @@ class Program:
         """Where it listens; waits until it does."""
         return self.said(r"^listening on (http://\S+)$")[1]
 
-    def said(self, pattern: str, seconds: float = PATIENCE_SECONDS) -> re.Match[str]:
-        """Wait until a line matches and return the match."""
+    @property
+    def lines(self) -> list[str]:
+        """The lines that were printed so far."""
         with self._changed:
-            found = self._changed.wait_for(lambda: self._match(pattern) or not self._open_streams, seconds)
-        match = self._match(pattern)
+            return list(self._said)
+
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def said(self, pattern: str, seconds: float = PATIENCE_SECONDS, *, after: int = 0) -> re.Match[str]:
+        """Wait until a line matches, of those `after` so many, and return the match."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: self._match(pattern, after) or not self._open_streams, seconds)
+        match = self._match(pattern, after)
         assert match, f"{'ended' if found else 'waited'} without a line like {pattern!r}:\n{self.output}"
         return match
 
@@ -118,6 +130,8 @@ class Program:
     def close(self) -> None:
         """Make sure that it is gone."""
         left = children(self.pid)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -141,9 +155,9 @@ class Program:
             self._open_streams -= 1
             self._changed.notify_all()
 
-    def _match(self, pattern: str) -> re.Match[str] | None:
+    def _match(self, pattern: str, after: int = 0) -> re.Match[str] | None:
         with self._changed:
-            return next((match for line in self._said if (match := re.search(pattern, line))), None)
+            return next((match for line in self._said[after:] if (match := re.search(pattern, line))), None)
 
 
 @contextmanager

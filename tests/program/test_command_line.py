@@ -14,7 +14,21 @@ from typer.testing import CliRunner
 from sidecar.program.cli import app
 from tests.program.processes import finished
 
-COMMANDS = ("serve", "score", "demo", "check", "explain", "evaluate", "finetune", "print-config", "version")
+COMMANDS = (
+    "serve",
+    "score",
+    "demo",
+    "check",
+    "explain",
+    "evaluate",
+    "replay",
+    "bulk",
+    "finetune",
+    "compare",
+    "fit-weights",
+    "print-config",
+    "version",
+)
 EMBEDDED = ("serve", "--engine", "embedded", "--listen", "127.0.0.1:0")
 RUNNER = CliRunner(env={"COLUMNS": "100"})
 
@@ -63,9 +77,11 @@ def test_an_unknown_key(tmp_path: Path) -> None:
     file.write_text("[rerank]\nwindw = 5\n", encoding="utf-8")
     done = finished(*EMBEDDED, "--config", str(file))
     known = (
-        "deadline_ms, enabled, explain, fetch, fields, fusion, min_score, mode, observe_percent, on_failure, "
-        "passage_overlap, passage_return, passage_title, passage_tokens, passage_top, percent, prune_keep, "
-        "prune_model, score_cache, strip_html, template, text_from, token_budget, weight, window"
+        "deadline_ms, diversify_by, diversify_most, diversify_within, enabled, explain, fetch, fields, fusion, "
+        "interleave, language_models, languages, min_score, mode, observe_percent, on_failure, passage_overlap, "
+        "passage_return, passage_title, passage_tokens, passage_top, percent, pin_field, pin_ids, prune_keep, "
+        "prune_model, return_token, score_cache, signals, strip_html, template, text_from, token_budget, weight, "
+        "window"
     )
     expected = f"rerank-sidecar: {file}: rerank.windw is not known; known here are {known}\n"
     assert (2, "", expected) == (done.code, done.stdout, done.stderr)

@@ -188,6 +188,29 @@ async def test_every_front_takes_other_policies(bare: str, path: Path) -> None:
         assert 2 == await total(url, "rerank_sidecar_worker_starts_total")
 
 
+async def test_a_user_has_one_arm_on_every_front_and_a_broken_file_changes_nothing(bare: str, path: Path) -> None:
+    """Whichever front a connection comes to; and the parent, which reads the file, says what is wrong with it."""
+    rewrite(path, "[rerank]\npercent = 40\ndeadline_ms = 0\n")
+    arguments = ("--config", str(path), "--engine", bare, "--listen", ANYWHERE, "--workers", "2", *IDENTITY)
+    with running("serve", *arguments, **QUICK_END) as program:
+        await asyncio.to_thread(lambda: admin(program))
+        await until_listening(program, 2)
+        first = await arms(program.url)
+        assert {"control", "rerank"} == set(first.values())
+        for text in ("[rerank]\npercent = 300\n", "[rerank]\npercent = 0\nwindw = 3\n", "[rerank\n"):
+            said = program.output.count("policies_refused source=file")
+            rewrite(path, text)
+            program.send(signal.SIGHUP)
+
+            async def refusals() -> int:
+                return program.output.count("policies_refused source=file")
+
+            await eventually(refusals, lambda count, said=said: count == said + 1)  # type: ignore[misc]
+        assert first == await arms(program.url)
+        for words in ("rerank.percent: ", "rerank.windw is not known"):
+            assert words in program.output
+
+
 async def test_a_front_that_starts_later_has_the_policies_in_force(bare: str, path: Path) -> None:
     """Not those of the program's start."""
     arguments = ("--config", str(path), "--engine", bare, "--listen", ANYWHERE, "--workers", "2", *IDENTITY)

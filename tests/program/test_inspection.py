@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,27 @@ def test_explain_fails_with_a_reason(arguments: tuple[str, ...], code: int, comp
     line = done.stderr.splitlines()[-1]
     assert line.startswith("rerank-sidecar: ")
     assert complaint in line
+
+
+def test_explain_shows_the_terms_of_a_sum(tmp_path: Path) -> None:
+    """What each adds, by which weight, and of what."""
+    documents, config = tmp_path / "documents.jsonl", tmp_path / "sidecar.toml"
+    documents.write_text(
+        "\n".join(json.dumps({"_id": str(n), "text": "tea " * (n + 1), "likes": n * 10}) for n in range(3)),
+        encoding="utf-8",
+    )
+    config.write_text(
+        '[rerank]\npin_ids = ["1"]\n[[rerank.signals]]\nfield = "likes"\nfunction = "saturation"\npivot = 20\n',
+        encoding="utf-8",
+    )
+    arguments = ("explain", "documents", "tea", "--config", str(config), "--engine", f"embedded:{documents}")
+    test = ("--scorer", "test:identity", "--allow-test-scorers")
+    done = finished(*arguments, *test)
+    assert 0 == done.code, done.stderr
+    assert "likes (saturation)" in done.stdout
+    told = json.loads(finished(*arguments, *test, "--json").stdout)
+    hits = {hit["id"]: hit for hit in told["hits"]}
+    assert ("1", True) == (told["hits"][0]["id"], hits["1"]["pinned"])
+    assert {"raw": 20.0, "value": 0.5, "weight": 1.0, "contribution": 0.5} == {
+        key: hits["2"]["terms"][2][key] for key in ("raw", "value", "weight", "contribution")
+    }

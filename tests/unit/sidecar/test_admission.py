@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from sidecar.admission import Admission
@@ -25,3 +27,18 @@ def test_so_many_are_let_in() -> None:
         with pytest.raises(KeyError), admission.held():
             raise KeyError
         assert admission.failure() is None
+
+
+async def test_what_is_in_hand_can_be_waited_for() -> None:
+    """What begins meanwhile is not."""
+    admission = Admission(None)
+    first, second = admission.held(), admission.held()
+    first.__enter__()
+    passed = asyncio.ensure_future(admission.passed())
+    await asyncio.sleep(0)
+    second.__enter__()
+    assert not passed.done()
+    first.__exit__(None, None, None)
+    await passed
+    second.__exit__(None, None, None)
+    await admission.passed()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.fusion import Fusion, Linear, ModelOnly, ReciprocalRank, choose, rank, z_scores
-from sidecar.types import Candidate, RerankOptions
+from sidecar.types import Candidate, RerankOptions, Signal, SignalValue
 from tests.unit.doubles import facts
 
 FUSIONS: list[Fusion] = [ModelOnly(), Linear(0.9), Linear(0.0), Linear(1.0), ReciprocalRank()]
@@ -140,3 +140,71 @@ def test_full_weight_is_the_model_s_order(pairs: list[tuple[float, float]]) -> N
     first: list[float | None] = [score for score, _ in pairs]
     model = [round(score, 1) for _, score in pairs]
     assert order(ModelOnly(), first, model) == order(Linear(1.0), first, model)
+
+
+# --- signals ------------------------------------------------------------------------------------------------
+
+LIKES = Signal(field="likes", function="saturation", weight=2.0)
+FRESH = Signal(field="day", function="exp", weight=-0.5)
+
+
+def with_signals(*values: tuple[float, float]) -> list[Candidate]:
+    """Return candidates of which the two signals have these values."""
+    return [
+        Candidate(
+            rank=rank, score=10.0 - rank, text="x", signals=(SignalValue(likes * 7, likes), SignalValue(None, fresh))
+        )
+        for rank, (likes, fresh) in enumerate(values, start=1)
+    ]
+
+
+def test_signals_are_added_as_they_are() -> None:
+    """Weight times value, whatever the other candidates have: they have no z."""
+    plain, signalled = Linear(0.9), Linear(0.9, (LIKES, FRESH))
+    found = with_signals((0.5, 1.0), (0.25, 0.0), (0.0, 0.5))
+    model = [1.0, 2.0, 4.0]
+    differences = [
+        after - before for before, after in zip(plain.fuse(found, model), signalled.fuse(found, model), strict=True)
+    ]
+    assert pytest.approx([1.0 - 0.5, 0.5, -0.25]) == differences
+
+
+@pytest.mark.parametrize("fusion", [ModelOnly(), Linear(0.7, (LIKES, FRESH)), ReciprocalRank()])
+def test_the_terms_are_what_the_final_score_is_the_sum_of(fusion: Fusion) -> None:
+    """Every fusion says which they are."""
+    found, model = with_signals((0.5, 1.0), (0.25, 0.0), (0.0, 0.5)), [3.0, 2.0, 4.0]
+    sums = [sum(term.contribution for term in terms) for terms in fusion.terms(found, model)]
+    assert pytest.approx(fusion.fuse(found, model)) == sums
+
+
+def test_terms_say_where_they_come_from() -> None:
+    """Raw, through which function, with which weight."""
+    first = Linear(0.75, (LIKES, FRESH)).terms(with_signals((0.5, 1.0), (0.5, 1.0)), [1.0, 3.0])[0]
+    assert [
+        ("model", "z", 1.0, -1.0, 0.75),
+        ("first_stage", "z", 9.0, 1.0, 0.25),
+        ("likes", "saturation", 3.5, 0.5, 2.0),
+        ("day", "exp", None, 1.0, -0.5),
+    ] == list(first)
+
+
+def test_candidates_have_their_terms_where_that_is_asked_for() -> None:
+    """Each its own, also when the order changes."""
+    found = rank(with_signals((0.5, 1.0), (0.25, 0.0)), [1.0, 2.0], Linear(1.0, (LIKES, FRESH)), explains=True)
+    assert [[2.0, 1.0][scored.candidate.rank % 2] for scored in found] == [scored.terms[0].raw for scored in found]
+    assert () == rank(candidates(1), [1.0], Linear(1.0))[0].terms
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (RerankOptions(signals=(LIKES,)), Linear(0.9, (LIKES,))),
+        (RerankOptions(signals=(LIKES,), weight=0.4), Linear(0.4, (LIKES,))),
+        (RerankOptions(signals=(LIKES,), fusion="linear"), Linear(0.9, (LIKES,))),
+        (RerankOptions(signals=(LIKES,), fusion="model_only"), ModelOnly()),
+        (RerankOptions(signals=(LIKES,), fusion="rrf"), ReciprocalRank()),
+    ],
+)
+def test_signals_make_auto_linear(options: RerankOptions, expected: Fusion) -> None:
+    """A fusion that a request names is that one, without them where it has no room for them."""
+    assert expected == choose(options, facts())

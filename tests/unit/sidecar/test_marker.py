@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar import errors, marker
-from sidecar.marker import MAX_ENTRIES, Marker, header_value, server_timing
+from sidecar.marker import MAX_ENTRIES, MAX_TOKEN_CHARACTERS, Marker, header_value, server_timing
 from sidecar.types import Outcome, SkipReason
 
 APPLIED = Marker(outcome=Outcome.APPLIED, candidates=3, window=100, model="m")
@@ -49,6 +49,25 @@ def test_a_long_msearch_has_counts() -> None:
     """Clients bound the length of a header."""
     markers = [APPLIED] * 20 + [marker.skipped(SkipReason.OFF)] * 13
     assert "mixed; applied=20; skipped=13" == header_value(markers)
+
+
+def test_an_interleaved_page_has_its_token_last() -> None:
+    """And who writes down what was done can leave it out."""
+    found = str(Marker(outcome=Outcome.APPLIED, interleaved="balanced", policy="shop", model="m", token="rs1.a-_.b"))
+    assert "applied; interleaved=balanced; model=m; token=rs1.a-_.b" == found
+    assert "applied; interleaved=balanced; model=m, skipped; reason=off" == marker.without_tokens(
+        f"{found}, skipped; reason=off"
+    )
+
+
+def test_tokens_take_so_much_of_a_header_and_no_more() -> None:
+    """Those that fit, in order."""
+    lengths = (MAX_TOKEN_CHARACTERS - 10, 11, 10, 1)
+    told = header_value(
+        [Marker(outcome=Outcome.APPLIED, token=letter * n) for letter, n in zip("abcd", lengths, strict=True)]
+    )
+    assert [True, False, True, False] == [f"token={letter}" in told for letter in "abcd"]
+    assert 4 == told.count("applied")
 
 
 def test_server_timing_is_in_milliseconds() -> None:

@@ -138,6 +138,19 @@ async def test_server_timing_splits_the_second_stage_where_the_scorer_tells() ->
     assert "queue" not in marker_of(answer)
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+async def test_of_two_sidecars_the_nearest_one_speaks(is_on: bool) -> None:
+    """One marker, whether it reranks what the other has reranked or passes that on; streamed, too."""
+    inner = RerankingConnector(ScriptedEngine("ccc", "bb", "a"), ScriptedScorer())
+    outer = RerankingConnector(inner, ScriptedScorer(), Policy(defaults=RerankOptions(enabled=is_on)))
+    answer = await outer.search(search(match()))
+    async with outer.relay(RelayRequest(method="POST", target="/books/_search", body=search(match()).body)) as streamed:
+        await whole(streamed.chunks)
+    for headers in (answer.headers, streamed.headers):
+        (mark,) = [value for name, value in headers if name.lower() == "x-rerank"]
+        assert mark.startswith("applied; candidates=3;" if is_on else "skipped; reason=off")
+
+
 async def test_a_pretty_answer_stays_pretty() -> None:
     """The engine's white space stays where it is."""
     engine = four(is_pretty=True)

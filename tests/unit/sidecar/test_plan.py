@@ -13,7 +13,7 @@ from sidecar.errors import BadRerankRequest
 from sidecar.plan import DEFAULT_SIZE, MAX_RESULT_WINDOW, Plan, Skip, plan, title_first, widen
 from sidecar.requests import multi_search
 from sidecar.requests.search_call import SearchCall, parse, write
-from sidecar.types import RerankOptions, SkipReason
+from sidecar.types import RerankOptions, Signal, SkipReason
 from tests.unit.doubles import JSON, call, match, msearch, search
 
 DEFAULTS = RerankOptions()
@@ -164,6 +164,7 @@ def test_every_early_reason_has_a_row() -> None:
         SkipReason.TEMPLATE,
         SkipReason.ASYNC_SEARCH,
         SkipReason.CONTROL,
+        SkipReason.LANGUAGE,
     }
     rows = {found for found, _ in [*IMPOSSIBLE.values(), *DOUBTFUL.values()]}
     assert set(SkipReason) == rows | later | {SkipReason.OFF, SkipReason.NO_FREE_TEXT}
@@ -191,6 +192,27 @@ def test_a_mixing_policy_reranks_custom_rankings(fusion: Any) -> None:
     assert reason(call(body), RerankOptions(fusion=fusion)) is None
     assert reason(call(body), RerankOptions(fusion="model_only")) is SkipReason.CUSTOM_RANKING
     assert reason(call(match(rescore={})), RerankOptions(fusion=fusion)) is None
+
+
+def test_so_does_a_policy_with_signals() -> None:
+    """Unless a request names a fusion that has no room for them."""
+    _, (body, _) = DOUBTFUL["function_score"]
+    signals = (Signal(field="likes", function="saturation"),)
+    assert reason(call(body), RerankOptions(signals=signals)) is None
+    assert reason(call(body), RerankOptions(signals=signals, fusion="model_only")) is SkipReason.CUSTOM_RANKING
+
+
+def test_signals_are_asked_for_beside_the_text() -> None:
+    """A date in a form that does not depend on the mapping; the caller's own entries stay before."""
+    signals = (
+        Signal(field="day", function="gauss", is_date=True),
+        Signal(field="likes", function="saturation"),
+    )
+    found = plan(call(match(fields=["shelf"])), RerankOptions(signals=signals, pin_field="promoted"))
+    assert isinstance(found, Plan)
+    assert ("day", "likes", "promoted") == found.value_fields
+    sent = json.loads(widen(found, ("text", *found.value_fields)).text)["fields"]
+    assert ["shelf", "text", {"field": "day", "format": "epoch_millis"}, "likes", "promoted"] == sent
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar import sample
 from sidecar.errors import ConfigError
-from sidecar.evaluation.datasets import documents, load, text_fields
+from sidecar.evaluation.datasets import documents, load, text_fields, unjudged
 
 
 def folder(root: Path, **files: str | list[Any]) -> str:
@@ -134,3 +134,18 @@ def test_a_document_needs_an_id(tmp_path: Path, line: str) -> None:
 def test_the_usual_fields_or_all_with_text(some: list[dict[str, Any]], fields: tuple[str, ...]) -> None:
     """A title comes first; what only labels a document is not searched where it has title or text."""
     assert fields == text_fields(some)
+
+
+def test_queries_without_judgments(tmp_path: Path) -> None:
+    """All of a folder's, whoever judged them, or those of a file; a table has an id, a tab and a text."""
+    given = unjudged("sample")
+    assert (None, 30) == (given.qrels, len(given.queries))
+    table = tmp_path / "log.tsv"
+    table.write_text("q1\tred shoes\n\n q2 \tblue\thats \n", encoding="utf-8")
+    assert {"q1": "red shoes", "q2": "blue\thats"} == unjudged("sample", table).queries
+    assert unjudged("sample", table).corpus is not None
+    table.write_text("q1\tred shoes\nno tab\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"log\.tsv, line 2: expected an id, a tab"):
+        unjudged(None, table)
+    with pytest.raises(ConfigError, match="--queries FILE"):
+        unjudged(None)

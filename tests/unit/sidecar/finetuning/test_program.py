@@ -24,7 +24,8 @@ for name in ("accelerate", "datasets", "peft", "sentence_transformers"):
 def tuned(folder: Path, model: Path, **changes: Any) -> list[str]:
     """Run the command, and return the lines that it says."""
     data = lessons.write_dataset(folder / "data")
-    settings = {"epochs": 2.0, "batch_size": 8, "evaluations": 2, "learning_rate": 5e-3, "held_out": 6, **changes}
+    settings = {"epochs": 2.0, "batch_size": 8, "evaluations": 2, "learning_rate": 5e-3, "held_out": 6}
+    settings |= {"negatives": 3, "per_query": 4, **changes}
     request = FinetuneRequest(
         dataset=str(data), qrels=data / "qrels.trec", model=str(model), output=folder / "tuned", window=24, **settings
     )

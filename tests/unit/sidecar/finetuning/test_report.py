@@ -5,7 +5,7 @@ from pathlib import Path
 from sidecar.finetuning import report
 from sidecar.finetuning.early_stop import Evaluation
 from sidecar.finetuning.report import Course
-from sidecar.finetuning.request import FinetuneRequest
+from sidecar.finetuning.request import CROSS_ENCODER, FinetuneRequest
 from tests.unit.sidecar.evaluation.evaluated import results
 
 COURSE = Course(
@@ -32,11 +32,11 @@ async def test_the_tuned_model_is_compared_with_the_untuned_one(tmp_path: Path) 
 async def test_figures_and_a_card_lie_beside_the_model(tmp_path: Path) -> None:
     """Which say what was measured on what; queries that stopped the training are named as such."""
     asked = FinetuneRequest(qrels=Path("train.tsv"), model="tiny", output=tmp_path / "tuned")
-    figures = report.figures(asked, COURSE, await results())
+    figures = report.figures(asked, CROSS_ENCODER, COURSE, await results())
     report.write_beside(tmp_path / "tuned", figures)
     assert {"README.md", "finetuning.json"} == {path.name for path in (tmp_path / "tuned").iterdir()}
     card = (tmp_path / "tuned" / "README.md").read_text()
     assert "| untuned | 0.2778 |" in card
     assert "They were held out of the training and used to stop it." in card
     tested = FinetuneRequest(qrels=Path("a"), test_qrels=Path("b"), model="tiny", output=tmp_path / "other")
-    assert "used to stop it" not in report.card(report.figures(tested, COURSE, await results()))
+    assert "used to stop it" not in report.card(report.figures(tested, CROSS_ENCODER, COURSE, await results()))

@@ -1,12 +1,13 @@
 """What is asked for, and what cannot be."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.errors import ConfigError
-from sidecar.finetuning.request import FinetuneRequest
+from sidecar.finetuning.request import BI_ENCODER, CROSS_ENCODER, FinetuneRequest
 
 
 def asked(folder: Path, **changes: Any) -> FinetuneRequest:
@@ -54,7 +55,21 @@ def test_both_sides_need_queries(tmp_path: Path, queries: int, given: int | None
         asked(tmp_path, held_out=given).held_out_of(queries)
 
 
-def test_rates_are_the_methods_unless_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_cross_encoder", [True, False])
+def test_rates_are_the_methods_unless_given(tmp_path: Path, is_cross_encoder: bool) -> None:
     """Adapters learn faster than all weights."""
-    assert asked(tmp_path, method="lora").rate > asked(tmp_path, method="full").rate
-    assert 0.1 == asked(tmp_path, learning_rate=0.1).rate
+
+    def rate(**changes: Any) -> float:
+        return asked(tmp_path, **changes).recipe(is_cross_encoder=is_cross_encoder).learning_rate
+
+    assert rate(method="lora") > rate(method="full")
+    assert 0.1 == rate(learning_rate=0.1)
+
+
+def test_what_is_not_said_is_the_kinds(tmp_path: Path) -> None:
+    """Cross-encoders by adapters, with the texts of an example; bi-encoders whole, with those of the batch."""
+    assert CROSS_ENCODER == asked(tmp_path).recipe(is_cross_encoder=True)
+    assert BI_ENCODER == asked(tmp_path).recipe(is_cross_encoder=False)
+    with pytest.raises(ConfigError, match="--negatives"):
+        asked(tmp_path, negatives=0).recipe(is_cross_encoder=True)
+    assert replace(BI_ENCODER, negatives=2) == asked(tmp_path, negatives=2).recipe(is_cross_encoder=False)

@@ -126,4 +126,4 @@ def test_the_last_step_is_measured(
 ) -> None:
     """Steps are a multiple of those between two evaluations."""
     asked = request(tmp_path / "x", epochs=1.0, batch_size=batch, evaluations=evaluations)
-    assert expected == training.steps(examples, asked)
+    assert expected == training.steps(examples, asked.recipe(is_cross_encoder=True), evaluations)

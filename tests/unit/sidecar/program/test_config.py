@@ -9,7 +9,7 @@ import pytest
 from sidecar.errors import ConfigError
 from sidecar.policy import IndexPolicy
 from sidecar.program.config import DEFAULT_MODEL, Settings, load
-from sidecar.types import RerankOptions
+from sidecar.types import RerankOptions, Signal
 
 
 @pytest.fixture
@@ -186,9 +186,9 @@ def test_an_api_key_is_a_credential() -> None:
     [
         (
             "windw = 1",
-            "{file}: windw is not known; known here are admin, api, drain_seconds, engine, experiment, listen, ",
+            "{file}: windw is not known; known here are admin, api, drain_seconds, engine, events, experiment, ",
         ),
-        ("[rerank]\nwindw = 1", "{file}: rerank.windw is not known; known here are deadline_ms, enabled, explain, "),
+        ("[rerank]\nwindw = 1", "{file}: rerank.windw is not known; known here are deadline_ms, diversify_by, "),
         ('[engine]\npasswrd = "s3cret"', "{file}: engine.passwrd is not known; known here are api_key, aws_region, "),
         (
             '[[policies]]\nindices = ["a"]\nmodle = "x"',
@@ -315,3 +315,102 @@ def test_errors_show_no_secrets(flags: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as refused:
         load(None, flags)
     assert "s3cret" not in str(refused.value)
+
+
+# --- signals, languages -------------------------------------------------------------------------------------
+
+DAY = 86_400_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'field = "likes"\nfunction = "saturation"\npivot = 8\nweight = 0.2',
+            Signal(field="likes", function="saturation", pivot=8.0, weight=0.2),
+        ),
+        (
+            'field = "likes"\nfunction = "log"\nmissing = 2',
+            Signal(field="likes", function="log", missing=2.0),
+        ),
+        (
+            'field = "likes"\nfunction = "sigmoid"\npivot = 8\nexponent = 0.6\nweight = -1',
+            Signal(field="likes", function="sigmoid", pivot=8.0, exponent=0.6, weight=-1.0),
+        ),
+        (
+            'field = "day"\nfunction = "gauss"\nscale = "10d"\noffset = "12h"\ndecay = 0.3',
+            Signal(field="day", function="gauss", is_date=True, scale=10 * DAY, offset=DAY / 2, decay=0.3),
+        ),
+        (
+            'field = "day"\nfunction = "exp"\nscale = "1.5d"\norigin = "1970-01-11"\nmissing = "now"',
+            Signal(field="day", function="exp", is_date=True, scale=1.5 * DAY, origin=10 * DAY, missing="now"),
+        ),
+        (
+            'field = "price"\nfunction = "linear"\norigin = 100\nscale = 20',
+            Signal(field="price", function="linear", origin=100.0, scale=20.0),
+        ),
+    ],
+)
+def test_signals_have_the_parameters_of_their_functions(written: Any, text: str, expected: Signal) -> None:
+    """Of a policy as of the defaults; a time is what makes a decay one of dates."""
+    policy = load(written(f'[[policies]]\nindices = ["a"]\n[[policies.signals]]\n{text}')).policy()
+    assert (expected,) == policy.options("a").signals
+    assert (expected,) == load(written(f"[[rerank.signals]]\n{text}")).policy().defaults.signals
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('function = "log"', "rerank.signals.0.field: field required"),
+        ('field = "a"\nfunction = "cubic"', "rerank.signals.0.function: input should be 'log', 'saturation', "),
+        ('field = "a"\nfunction = "saturation"', "rerank.signals.0: saturation needs pivot"),
+        ('field = "a"\nfunction = "sigmoid"\npivot = 1', "rerank.signals.0: sigmoid needs exponent"),
+        ('field = "a"\nfunction = "gauss"\norigin = 1', "rerank.signals.0: gauss needs scale"),
+        ('field = "a"\nfunction = "log"\nscale = 1', "rerank.signals.0: log has no scale; it has scaling_factor"),
+        ('field = "a"\nfunction = "exp"\nscale = 1', "rerank.signals.0: origin: needed for a number"),
+        ('field = "a"\nfunction = "exp"\nscale = "1w"', "rerank.signals.0: scale: expected a time such as 10d"),
+        ('field = "a"\nfunction = "exp"\nscale = "1d"\noffset = 3', "rerank.signals.0: offset: expected a time"),
+        ('field = "a"\nfunction = "exp"\nscale = "1d"\norigin = "soon"', "rerank.signals.0: origin: expected now or a"),
+        ('field = "a"\nfunction = "exp"\nscale = 1\norigin = "now"', "rerank.signals.0: origin: expected a number"),
+        ('field = "a"\nfunction = "exp"\nscale = 0\norigin = 1', "rerank.signals.0: scale must be above 0"),
+        ('field = "a"\nfunction = "log"\nweigth = 1', "rerank.signals.0.weigth is not known; known here are decay, "),
+    ],
+)
+def test_a_mistake_in_a_signal_is_named(written: Any, text: str, message: str) -> None:
+    """With its place."""
+    path = written(f"[[rerank.signals]]\n{text}")
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    assert str(raised.value).startswith(f"{path}: {message}")
+
+
+@pytest.mark.parametrize("fusion", ["model_only", "rrf"])
+def test_signals_need_a_fusion_with_room_for_them(fusion: str) -> None:
+    """Said at start and not found out later."""
+    signal = {"field": "a", "function": "log"}
+    with pytest.raises(ConfigError, match="signals are terms of fusion linear"):
+        load(None, {"rerank.fusion": fusion, "rerank.signals": [signal]})
+
+
+def test_signals_can_be_put_as_they_are_given(written: Any) -> None:
+    """What is in force is said as JSON, and is the same again."""
+    text = '[[rerank.signals]]\nfield = "day"\nfunction = "gauss"\nscale = "10d"\nweight = 2'
+    settings = load(written(text))
+    assert settings.policy() == settings.with_live(settings.live()).policy()
+
+
+def test_languages_bring_models_of_their_own(written: Any) -> None:
+    """Which are loaded like those of policies; languages are two letters."""
+    settings = load(
+        written(
+            '[rerank]\nlanguages = ["en"]\nlanguage_models = {"*" = "many"}\n'
+            '[[policies]]\nindices = ["a"]\nlanguages = ["en", "fr"]\n[policies.language_models]\nde = "deutsch"'
+        )
+    )
+    assert ["many", "deutsch"] == settings.model_names()
+    policy = settings.policy()
+    assert ({"many", "deutsch"}, True) == (policy.model_names(), policy.has_languages)
+    assert (("en", "fr"), {"de": "deutsch"}) == (policy.options("a").languages, policy.options("a").language_models)
+    assert (("en",), {"*": "many"}) == (policy.options("b").languages, policy.options("b").language_models)
+    with pytest.raises(ConfigError, match="languages"):
+        load(None, {"rerank.languages": ["english"]})

@@ -264,3 +264,74 @@ async def test_two_changes_at_once_come_one_after_the_other() -> None:
     with pytest.raises(ConfigError):
         await program.live.put({"rerank": {"window": 0}})
     assert 19 == len(program.used)
+
+
+# --- models that are new ------------------------------------------------------------------------------------
+
+
+class WithModels(Program):
+    """A program that can load models, each when the test lets it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin."""
+        super().__init__(settings)
+        self.loaded: dict[str, asyncio.Event] = {}
+        self.asked = asyncio.Event()
+        self.live = LivePolicies(settings, self._use, prepare=self._prepare)
+
+    async def _prepare(self, settings: Settings) -> None:
+        for name in settings.model_names():
+            if name == "broken":
+                raise ConfigError("policies: model broken cannot be had: no such folder")
+            self.loaded.setdefault(name, asyncio.Event())
+            self.asked.set()
+            await self.loaded[name].wait()
+
+
+def with_model(name: str) -> dict[str, Any]:
+    """Return sections that name a model."""
+    return {"policies": [{"indices": ["a"], "model": name}]}
+
+
+async def test_a_model_that_is_new_is_loaded_before_anything_changes() -> None:
+    """What is asked meanwhile and needs none is done at once, such as switching off."""
+    program = WithModels(Settings(rerank={"window": 50}))
+    change = asyncio.ensure_future(program.ask("PUT", with_model("new")))
+    await program.asked.wait()
+    assert [] == program.used
+    assert 200 == (await program.ask("PUT", {"rerank": {"enabled": False}})).status
+    program.loaded["new"].set()
+    assert 200 == (await change).status
+    in_force = program.used[-1]
+    assert (False, ["new"]) == (in_force.rerank.enabled, in_force.model_names())
+
+
+async def test_of_two_changes_of_a_section_the_later_one_holds() -> None:
+    """Whichever takes longer; who came first is told."""
+    program = WithModels(Settings())
+    change = asyncio.ensure_future(program.ask("PUT", with_model("new")))
+    await program.asked.wait()
+    assert 200 == (await program.ask("PUT", {"policies": []})).status
+    program.loaded["new"].set()
+    answer = await change
+    assert 400 == answer.status
+    assert "request: a later change of the same sections is in force" == reason(answer)
+    assert [()] == [each.policies for each in program.used]
+
+
+async def test_a_model_that_cannot_be_had_changes_nothing() -> None:
+    """And the answer says why."""
+    program = WithModels(Settings())
+    answer = await program.ask("PUT", with_model("broken"))
+    assert (400, "policies: model broken cannot be had: no such folder") == (answer.status, reason(answer))
+    assert [] == program.used
+
+
+async def test_a_front_learns_where_scorers_are() -> None:
+    """From its parent, beside the sections."""
+    learned: dict[str, str] = {}
+    program = Program(Settings())
+    program.live = LivePolicies(Settings(), program._use, learn=learned.update)
+    body = {"rerank": {"window": 5}, "scorers": {"new": "unix:/somewhere"}}
+    assert 200 == (await program.ask("PUT", body)).status
+    assert ({"new": "unix:/somewhere"}, 5) == (learned, program.used[-1].rerank.window)

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from aiohttp.http_writer import StreamWriter
 
-from connectors.base import Connector
+from connectors.base import Connector, Headers, header
 from connectors.relay import EngineFacts, EngineOptions, Relay, RelayConnector
 from sidecar.errors import ScorerLost
 from sidecar.pipeline import RerankingConnector
 from sidecar.policy import Policy
 from sidecar.proxy import app as proxy_app
 from sidecar.proxy.app import ProxyApp
-from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints, json_response
+from sidecar.proxy.endpoints import EndpointRequest, EndpointResponse, Endpoints, Guarded, json_response
 from sidecar.proxy.listener import Address, listening
 from sidecar.scoring.base import Scorer
 from sidecar.types import RerankOptions
@@ -639,6 +639,27 @@ async def test_too_long_a_body_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         fits = await exchange(port, request("POST", "/v1/rerank", body=b"x" * 10))
         refused = await exchange(port, request("POST", "/v1/rerank", body=b"x" * 11))
     assert (201, 413) == (fits.status, refused.status)
+
+
+@pytest.mark.parametrize("expect", [(), ("Expect: 100-continue",)])
+async def test_who_is_refused_by_headers_is_so_before_a_body_is_read(expect: tuple[str, ...]) -> None:
+    """No byte of 32 MB is waited for, and nobody is asked to send it; with the key the body is read."""
+
+    async def echo(request: EndpointRequest) -> EndpointResponse:
+        return EndpointResponse(body=request.body)
+
+    def refusal(headers: Headers) -> EndpointResponse | None:
+        return None if header(headers, "Authorization") else EndpointResponse(status=401)
+
+    async with serving(None, {("POST", "/v1/rerank"): Guarded(refusal, echo)}) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request("POST", "/v1/rerank", f"Content-Length: {32 * 1024 * 1024}", *expect))
+        async with asyncio.timeout(5):
+            refused = Answer(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+        answered = await exchange(port, request("POST", "/v1/rerank", "Authorization: Bearer key", body=b"text"))
+    assert (401, ["close"]) == (refused.status, [value.lower() for value in refused.values("Connection")])
+    assert (200, b"text") == (answered.status, answered.body)
 
 
 # --- searches on the wire -----------------------------------------------------------------------------------

@@ -25,11 +25,13 @@ GOOD: dict[str, list[tuple[str | None, Any, Any]]] = {
     "passage_top": [(None, 3, 3)],
     "passage_title": [(None, True, True)],
     "passage_return": [(None, True, True)],
+    "pin_ids": [(None, ["7", "12"], ("7", "12")), (None, [], ())],
     "weight": [(None, 0.3, 0.3), (None, 1, 1.0)],
     "min_score": [("0", 0, 0.0), ("0.5", 0.5, 0.5)],
     "deadline": [("250", 250, 0.25), ("0", 0, 0.0)],
     "on_failure": [("error", "error", "error"), ("first_stage", "first_stage", "first_stage")],
     "explain": [("true", True, True), ("off", False, False)],
+    "return_token": [("true", True, True), ("0", False, False)],
 }
 BAD: dict[str, list[Any]] = {
     "enabled": ["maybe", "", 2, None, []],
@@ -45,11 +47,13 @@ BAD: dict[str, list[Any]] = {
     "passage_top": [0, 65, "all"],
     "passage_title": ["front", None],
     "passage_return": [2, None],
+    "pin_ids": ["7,12", [7], [""], {}, None],
     "weight": [-0.1, 1.1, "x", True],
     "min_score": [-0.1, 1.1, "x", "NaN"],
     "deadline": [-1, 600_001, "soon"],
     "on_failure": ["retry", True, None],
     "explain": ["yes please", None],
+    "return_token": [7, None],
 }
 
 
@@ -69,7 +73,9 @@ def test_every_control_is_tested() -> None:
 
 def test_no_control_names_an_address_a_path_or_a_model() -> None:
     """What may be said is this list and no more."""
-    assert not {"model", "url", "path", "token_budget", "insist"} & {control.option for control in CONTROLS}
+    assert not {"model", "language_models", "url", "path", "token_budget", "insist"} & {
+        control.option for control in CONTROLS
+    }
 
 
 # --- values -------------------------------------------------------------------------------------------------

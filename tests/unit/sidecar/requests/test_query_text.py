@@ -152,8 +152,9 @@ def test_heavy_texts_are_the_question(query: Any, text: str) -> None:
     [
         {"function_score": {"query": MATCH, "random_score": {}}},
         {"script_score": {"query": MATCH, "script": {}}},
-        {"pinned": {"ids": ["1"], "organic": MATCH}},
-        {"rule": {"organic": MATCH}},
+        {"pinned": {"ids": ["1"], "organic": MATCH, "boost": 2}},
+        {"boosting": {"positive": {"pinned": {"ids": ["1"], "organic": MATCH}}, "negative_boost": 0.5}},
+        {"script_score": {"query": {"rule": {"organic": MATCH}}, "script": {}}},
         {"bool": {"must": MATCH, "should": [{"rank_feature": {"field": "pagerank"}}]}},
         {"bool": {"must": MATCH, "should": [{"distance_feature": {"field": "date"}}]}},
         {"bool": {"must": MATCH, "should": [{"rank": {}}]}},
@@ -164,6 +165,26 @@ def test_the_callers_own_ranking_is_seen(query: Any) -> None:
     """Clauses by which the caller ranks are noted, and the words are still read."""
     reading = read_query(query)
     assert (reading.has_custom_ranking, reading.text) == (True, "blue sky")
+
+
+PINNED = {"pinned": {"ids": ["1"], "organic": MATCH}}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        PINNED,
+        {"rule": {"organic": MATCH}},
+        {"bool": {"must": [PINNED], "filter": {"term": {"shelf": "a"}}}},
+        {"bool": {"should": [MATCH, {"dis_max": {"queries": [PINNED]}}]}},
+        {"bool": {"must": [{"boosting": {"positive": MATCH}}, PINNED]}},
+    ],
+    ids=str,
+)
+def test_pins_are_no_ranking_of_the_callers_own(query: Any) -> None:
+    """Where their scores tell them: they come first in any case, and the rest is ranked by its words."""
+    reading = read_query(query)
+    assert (False, "blue sky") == (reading.has_custom_ranking, reading.text)
 
 
 @pytest.mark.parametrize("query", [MATCH, {"function_score": {"query": MATCH, "boost": 2}}, {"rank_feature": 3}, {}])

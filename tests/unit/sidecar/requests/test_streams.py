@@ -58,7 +58,7 @@ def test_a_request_there_and_back() -> None:
 async def test_an_answer_as_a_stream() -> None:
     """In one piece, and none when it is empty."""
     answer = SearchResponse(status=201, reason="Created", headers=(("a", "b"),), body=b"done")
-    stream = with_header(as_stream(answer), "c", "d")
+    stream = with_header(with_header(as_stream(answer), "C", "an older one"), "c", "d")
     assert (201, "Created", (("a", "b"), ("c", "d"))) == (stream.status, stream.reason, stream.headers)
     assert [b"done"] == [chunk async for chunk in stream.chunks]
     assert [] == [chunk async for chunk in as_stream(SearchResponse(status=204)).chunks]

@@ -6,7 +6,7 @@ import json
 
 from sidecar.errors import ModelFailed, SchedulerFull, ScorerStarting
 from sidecar.rerank_api.scoring_protocol import ScoringProtocol
-from sidecar.scoring import wire
+from sidecar.scoring import provenance, wire
 from sidecar.scoring.scripted import parse
 from sidecar.scoring.wire import ScoreCall
 from tests.unit.sidecar.rerank_api.test_api import Unavailable
@@ -35,6 +35,18 @@ async def test_texts_are_scored() -> None:
     """200 with one score per text."""
     reply = await ScoringProtocol(parse("test:identity")).score(call())
     assert (reply.status, wire.read_scores(reply.body, 2)) == (200, [0.0, -0.01])
+
+
+async def test_an_answer_says_whose_it_is() -> None:
+    """The model that gave the scores and, in a pool, the replica, which a refusal names, too."""
+    scorer = parse("test:identity")
+    reply = await ScoringProtocol(scorer, replica="gpu-1:9281").score(call())
+    headers = dict(reply.headers)
+    assert scorer.describe() == provenance.read(headers)
+    assert "gpu-1:9281" == headers["X-Rerank-Replica"]
+    refused = await ScoringProtocol(Unavailable(SchedulerFull("busy")), replica="gpu-1:9281").score(call())
+    assert "gpu-1:9281" == dict(refused.headers)["X-Rerank-Replica"]
+    assert "X-Rerank-Replica" not in dict((await ScoringProtocol(scorer).score(call())).headers)
 
 
 async def test_what_is_left_of_the_deadline_counts_from_now() -> None:
