@@ -293,21 +293,6 @@ PLAIN: Mapping[str, Plain] = {
         body={"retriever": {"rule": {**RULE["rule"], "retriever": RRF}}}, reason="custom_ranking"
     ),
     "diversify": Plain(body={"retriever": DIVERSE}, reason="custom_ranking"),
-    "a pinned query": Plain(
-        body={"query": {"pinned": {"ids": ["1"], "organic": {"match": {"text": "moon"}}}}}, reason="custom_ranking"
-    ),
-    "a rule query": Plain(
-        body={
-            "query": {
-                "rule": {
-                    "match_criteria": {"query_string": "moon"},
-                    "ruleset_ids": ["my-ruleset"],
-                    "organic": {"match": {"text": "moon"}},
-                }
-            }
-        },
-        reason="custom_ranking",
-    ),
 }
 
 
@@ -326,6 +311,29 @@ async def test_retrievers_without_a_reranker(name: str) -> None:
     assert [example.words] == scorer.queries
     asked = {key: value for key, value in engine.bodies[0].items() if key != "fields"}
     assert example.body == asked
+
+
+WITH_PINS: dict[str, Body] = {
+    "pinned": {"pinned": {"ids": ["1"], "organic": {"match": {"text": "moon"}}}},
+    "rule": {
+        "rule": {
+            "match_criteria": {"query_string": "moon"},
+            "ruleset_ids": ["my-ruleset"],
+            "organic": {"match": {"text": "moon"}},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("query", WITH_PINS.values(), ids=WITH_PINS)
+async def test_what_a_query_finds_behind_its_pins_is_reranked(query: Body) -> None:
+    """By the words of its organic part; here the engine has pinned nothing."""
+    scorer = ShortestFirst()
+    async with documented("elasticsearch", FOUND) as engine, proxied(engine.url, scorer, deadline=0) as proxy:
+        got = await send(proxy, "POST", "/talks/_search", body={"query": query})
+    assert ("applied", ["moon"]) == (got.outcome, scorer.queries)
+    assert query == engine.bodies[0]["query"]
+    assert sorted(FOUND) == sorted(got.ids)
 
 
 # --- OpenSearch with neural search --------------------------------------------------------------------------
