@@ -35,6 +35,8 @@ class RerankSettings(TypedDict, total=False):
     deadline_ms: float
     on_failure: Literal["first_stage", "error"]
     explain: bool
+    pin_ids: Sequence[str]
+    token: bool
 
 
 Rerank: TypeAlias = bool | RerankSettings

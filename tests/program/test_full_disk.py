@@ -79,12 +79,12 @@ async def test_observations_are_dropped_and_searches_are_not(tmp_path: Path) -> 
             during = [await search(program.url, "why is the sky blue") for _ in range(5)]
             await asyncio.to_thread(program.said, r"observe_log_not_written error=")
         await search(program.url, "why is the sky blue")
-        written = await eventually(asynchronous(lines), lambda found: len(found) == 3)
+        written = await eventually(asynchronous(lines), lambda found: len(found) >= 3 and found[-1].endswith("}"))
     assert [same_but_time(before)] * 5 == [same_but_time(answer) for answer in during]
     assert 1 == program.output.count("observe_log_not_written")
-    first, torn, last = written
-    assert json.loads(first).keys() == json.loads(last).keys()
-    assert 40 == len(torn)
+    torn = [line for line in written if not line.endswith("}")]
+    assert [40] == [len(line) for line in torn]
+    assert json.loads(written[0]).keys() == json.loads(written[-1]).keys()
 
 
 def test_clicks_are_not_acknowledged(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ LEAVES: list[tuple[SidecarError | EngineError, int, str]] = [
     (errors.SchedulerFull("r"), 500, "rerank_unavailable"),
     (errors.ScoringTimeout("r"), 500, "rerank_unavailable"),
     (errors.ScorerLost("r"), 500, "rerank_unavailable"),
+    (errors.ModelsDisagree("r"), 500, "rerank_unavailable"),
     (errors.ModelFailed("r"), 500, "rerank_unavailable"),
     (errors.ConfigError("r"), 500, "internal_error"),
     (engine_errors.EngineUnavailable("r"), 502, "engine_unavailable"),
