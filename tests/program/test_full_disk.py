@@ -106,7 +106,8 @@ async def test_a_log_that_cannot_be_written_stops_no_search() -> None:
     """Standard error goes to a full disk, and every search is slow enough to be logged there."""
     settings = {**QUICK_END, "RERANK_SIDECAR_SLOW_RERANK_MS": "1", "RERANK_SIDECAR_RERANK__DEADLINE_MS": "0"}
     slow = ("serve", "--engine", "embedded", "--listen", ANYWHERE, "--scorer", "test:slow=5", "--allow-test-scorers")
-    program = Program(("sh", "-c", 'exec "$@" 2>/dev/full', "sh", *PROGRAM, *slow), settings)
+    buffered = ("env", "-u", "PYTHONUNBUFFERED", "sh", "-c", 'exec "$@" 2>/dev/full', "sh")
+    program = Program((*buffered, *PROGRAM, *slow), settings)
     try:
         answers = [await search(program.url, "why is the sky blue") for _ in range(3)]
         assert ["applied"] * 3 == [answer.outcome for answer in answers]
