@@ -12,10 +12,21 @@ import typer
 
 from sidecar.program.options import (
     AllowTestOption,
+    AnalyzerOption,
+    BodyOption,
     ConfigOption,
     EngineOption,
+    FieldsOption,
+    HtmlOption,
+    IndexCorpusOption,
+    IndexOption,
+    JsonOption,
+    LimitOption,
     LogOption,
+    MeasureOption,
     ModelOption,
+    RelevantFromOption,
+    RunOption,
     ScorerOption,
     announce,
     exit_codes,
@@ -33,9 +44,7 @@ def evaluate(
         Path | None, typer.Option("--qrels", help="Judgments: TREC, BEIR's .tsv, or Quepid's .csv, which has queries.")
     ] = None,
     engine: EngineOption = None,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="TREC run as the first stage, in place of an engine.")
-    ] = None,
+    run: RunOption = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Hub id, folder, `offline` or `starter`; repeatable.")
     ] = None,
@@ -56,29 +65,21 @@ def evaluate(
             "--prune-keep", min=0, max=1000, help="Candidates that it keeps (0: no cascade, default: 40); repeatable."
         ),
     ] = None,
-    index: Annotated[str | None, typer.Option("--index", help="Index that is searched.")] = None,
-    index_corpus: Annotated[
-        bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
-    ] = False,
-    analyzer: Annotated[str, typer.Option("--analyzer", help="Analyzer of an index that is made.")] = "english",
-    fields: Annotated[str | None, typer.Option("--fields", help="Fields to search and score: title,text.")] = None,
-    body: Annotated[
-        str | None, typer.Option("--body", help="Search body in which %SearchText% stands for the query.")
-    ] = None,
+    index: IndexOption = None,
+    index_corpus: IndexCorpusOption = False,
+    analyzer: AnalyzerOption = "english",
+    fields: FieldsOption = None,
+    body: BodyOption = None,
     depth: Annotated[int | None, typer.Option("--depth", min=1, help="Hits of a ranking (default: 100).")] = None,
-    measure: Annotated[
-        list[str] | None, typer.Option("--measure", help="As ir-measures has it; the first is compared; repeatable.")
-    ] = None,
-    relevant_from: Annotated[
-        int, typer.Option("--relevant-from", min=1, help="Lowest grade that is relevant to RR, AP, P and R.")
-    ] = 1,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Queries at most.")] = None,
+    measure: MeasureOption = None,
+    relevant_from: RelevantFromOption = 1,
+    limit: LimitOption = None,
     save_first_stage: Annotated[Path | None, typer.Option("--save-first-stage", help="Write a TREC run.")] = None,
     save_run: Annotated[
         Path | None, typer.Option("--save-run", help="Write the reranked TREC run; of several systems one each.")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", help="Write a report as one HTML page.")] = None,
+    json_file: JsonOption = None,
+    html_file: HtmlOption = None,
     config: ConfigOption = None,
     scorer: ScorerOption = None,
     allow_test_scorers: AllowTestOption = False,
@@ -166,14 +167,10 @@ def replay(
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Folder with queries.jsonl and qrels, as `evaluate` has it.")
     ] = None,
-    measure: Annotated[
-        list[str] | None, typer.Option("--measure", help="As ir-measures has it; the first is compared; repeatable.")
-    ] = None,
-    relevant_from: Annotated[
-        int, typer.Option("--relevant-from", min=1, help="Lowest grade that is relevant to RR, AP, P and R.")
-    ] = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", help="Write a report as one HTML page.")] = None,
+    measure: MeasureOption = None,
+    relevant_from: RelevantFromOption = 1,
+    json_file: JsonOption = None,
+    html_file: HtmlOption = None,
     config: ConfigOption = None,
     scorer: ScorerOption = None,
     allow_test_scorers: AllowTestOption = False,
@@ -228,9 +225,7 @@ def bulk(
         typer.Option("--queries", help="Queries from a file: .jsonl with _id and text, or .tsv: id, tab, text."),
     ] = None,
     engine: EngineOption = None,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="TREC run as the first stage, in place of an engine.")
-    ] = None,
+    run: RunOption = None,
     model: ModelOption = None,
     window: Annotated[
         int | None, typer.Option("--window", min=1, max=1000, help="Candidates that are scored (default: 100).")
@@ -238,19 +233,15 @@ def bulk(
     fusion: Annotated[
         str | None, typer.Option("--fusion", help="auto, model_only, linear, linear=WEIGHT or rrf.")
     ] = None,
-    index: Annotated[str | None, typer.Option("--index", help="Index that is searched.")] = None,
-    index_corpus: Annotated[
-        bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
-    ] = False,
-    analyzer: Annotated[str, typer.Option("--analyzer", help="Analyzer of an index that is made.")] = "english",
-    fields: Annotated[str | None, typer.Option("--fields", help="Fields to search and score: title,text.")] = None,
-    body: Annotated[
-        str | None, typer.Option("--body", help="Search body in which %SearchText% stands for the query.")
-    ] = None,
+    index: IndexOption = None,
+    index_corpus: IndexCorpusOption = False,
+    analyzer: AnalyzerOption = "english",
+    fields: FieldsOption = None,
+    body: BodyOption = None,
     depth: Annotated[
         int | None, typer.Option("--depth", min=1, help="Hits of a ranking (default: the window).")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Queries at most.")] = None,
+    limit: LimitOption = None,
     served: Annotated[
         bool,
         typer.Option("--served", help="--engine reranks, being a proxy of ours: fill its caches, score nothing here."),
@@ -325,9 +316,7 @@ def finetune(
         str | None, typer.Option("--dataset", help="Folder with corpus.jsonl and queries.jsonl, as `evaluate` has it.")
     ] = None,
     engine: EngineOption = None,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="TREC run as the first stage, in place of an engine.")
-    ] = None,
+    run: RunOption = None,
     test_qrels: Annotated[
         Path | None,
         typer.Option("--test-qrels", help="Judgments for the report (default: those of the queries held out)."),
@@ -339,15 +328,11 @@ def finetune(
         Literal["lora", "full"] | None,
         typer.Option("--method", help="Adapters, or all weights (default: by kind of model, as the next ones)."),
     ] = None,
-    index: Annotated[str | None, typer.Option("--index", help="Index that is searched.")] = None,
-    index_corpus: Annotated[
-        bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
-    ] = False,
-    analyzer: Annotated[str, typer.Option("--analyzer", help="Analyzer of an index that is made.")] = "english",
-    fields: Annotated[str | None, typer.Option("--fields", help="Fields to search and score: title,text.")] = None,
-    body: Annotated[
-        str | None, typer.Option("--body", help="Search body in which %SearchText% stands for the query.")
-    ] = None,
+    index: IndexOption = None,
+    index_corpus: IndexCorpusOption = False,
+    analyzer: AnalyzerOption = "english",
+    fields: FieldsOption = None,
+    body: BodyOption = None,
     window: Annotated[
         int,
         typer.Option("--window", min=2, max=1000, help="Hits among which negatives are, and that the report reranks."),
@@ -455,9 +440,7 @@ def fit_weights(
         str | None, typer.Option("--dataset", help="Folder with corpus.jsonl and queries.jsonl, as `evaluate` has it.")
     ] = None,
     engine: EngineOption = None,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="TREC run as the first stage, in place of an engine.")
-    ] = None,
+    run: RunOption = None,
     test_qrels: Annotated[
         Path | None,
         typer.Option("--test-qrels", help="Judgments of other queries to check on (default: a part is held out)."),
@@ -469,14 +452,10 @@ def fit_weights(
     index: Annotated[
         str | None, typer.Option("--index", help="Index that is searched, whose policy's weights are fitted.")
     ] = None,
-    index_corpus: Annotated[
-        bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
-    ] = False,
-    analyzer: Annotated[str, typer.Option("--analyzer", help="Analyzer of an index that is made.")] = "english",
-    fields: Annotated[str | None, typer.Option("--fields", help="Fields to search and score: title,text.")] = None,
-    body: Annotated[
-        str | None, typer.Option("--body", help="Search body in which %SearchText% stands for the query.")
-    ] = None,
+    index_corpus: IndexCorpusOption = False,
+    analyzer: AnalyzerOption = "english",
+    fields: FieldsOption = None,
+    body: BodyOption = None,
     window: Annotated[
         int | None, typer.Option("--window", min=2, max=1000, help="Candidates (default: as configured).")
     ] = None,
@@ -485,7 +464,7 @@ def fit_weights(
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=2, help="Judged queries at most, of each file.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of what is held out, and of the resampling.")] = 42,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")] = None,
+    json_file: JsonOption = None,
     config: ConfigOption = None,
     scorer: ScorerOption = None,
     allow_test_scorers: AllowTestOption = False,

@@ -38,6 +38,25 @@ AllowTestOption = Annotated[
 ListenOption = Annotated[str | None, typer.Option("--listen", help="host:port, or unix:/path.")]
 LogOption = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")]
 LogFormatOption = Annotated[str | None, typer.Option("--log-format", help="text, or json: an object per line.")]
+RunOption = Annotated[Path | None, typer.Option("--run", help="TREC run as the first stage, in place of an engine.")]
+IndexCorpusOption = Annotated[
+    bool, typer.Option("--index-corpus", help="Make --index of the dataset's corpus first (embedded: always).")
+]
+AnalyzerOption = Annotated[str, typer.Option("--analyzer", help="Analyzer of an index that is made.")]
+FieldsOption = Annotated[str | None, typer.Option("--fields", help="Fields to search and score: title,text.")]
+BodyOption = Annotated[
+    str | None, typer.Option("--body", help="Search body in which %SearchText% stands for the query.")
+]
+IndexOption = Annotated[str | None, typer.Option("--index", help="Index that is searched.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write all figures as JSON.")]
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write a report as one HTML page.")]
+MeasureOption = Annotated[
+    list[str] | None, typer.Option("--measure", help="As ir-measures has it; the first is compared; repeatable.")
+]
+RelevantFromOption = Annotated[
+    int, typer.Option("--relevant-from", min=1, help="Lowest grade that is relevant to RR, AP, P and R.")
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Queries at most.")]
 
 
 @contextmanager
