@@ -13,10 +13,8 @@ it would have done. Nothing but lists is read: no judged set.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +24,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
+from benchmarks.starter import forward
 from benchmarks.starter.material import Listed
 
 RANK: Final = 64
@@ -48,29 +47,12 @@ _WINDOW: Final = 64
 Batch = list[int]
 
 
-class LowRank(nn.Module):
-    """A weight and a change of it: weight + up @ down."""
-
-    def __init__(self, weight: torch.Tensor, rank: int) -> None:
-        """Begin with no change."""
-        super().__init__()
-        outputs, inputs = weight.shape
-        self.down = nn.Parameter(torch.empty(rank, inputs))  # (rank, inputs)
-        self.up = nn.Parameter(torch.zeros(outputs, rank))  # (outputs, rank)
-        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
-
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return the changed weight. (outputs, inputs)"""
-        return weight + self.up @ self.down
-
-
 def new_model(trunk: Path, seed: int) -> Any:
     """Return a cross-encoder on the trunk in a folder: a random classifier, and the changes to be learnt."""
     torch.manual_seed(seed)
     model = transformers.BertForSequenceClassification.from_pretrained(
         trunk,
         num_labels=1,
-        attn_implementation="eager",  # its backward is the quicker one on a CPU
         dtype=torch.float32,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
@@ -81,7 +63,7 @@ def new_model(trunk: Path, seed: int) -> Any:
         parameter.requires_grad_(not is_matrix_of_layer and not is_vocabulary)
     for layer in model.bert.encoder.modules():
         if isinstance(layer, nn.Linear):
-            parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, RANK))
+            parametrize.register_parametrization(layer, "weight", forward.LowRank(layer.weight, RANK))
     return model
 
 
@@ -117,7 +99,7 @@ def train(
     seed: int,
     said: Callable[[str], None],
     device: str = "cpu",
-    dtype: torch.dtype | None = torch.bfloat16,
+    dtype: torch.dtype = torch.bfloat16,
     every: int = 100,
 ) -> None:
     """Train for that many steps, or go on from the checkpoint in `work`; the last checkpoint is the trained model."""
@@ -133,9 +115,9 @@ def train(
     for step, batch in enumerate(batches(lengths, len(lists[0].passages), steps, seed), start=1):
         if step <= begun:
             continue
-        with torch.autocast(device, dtype) if dtype is not None else nullcontext():
-            logits = model(**_padded([encoded[place] for place in batch], device)).logits
-        losses.append(_step(logits.float(), [lists[place] for place in batch], parameters, optimizer))
+        rows = [row for place in batch for row in encoded[place]]
+        logits = forward.logits(model, rows, device, dtype)
+        losses.append(_step(logits, [lists[place] for place in batch], parameters, optimizer))
         schedule.step()
         if step % every == 0 or step == steps:
             _save(work, step, parameters, optimizer, schedule)
@@ -159,7 +141,7 @@ def _step(logits: torch.Tensor, lists: Sequence[Listed], parameters: dict[str, n
     return float(loss.detach())
 
 
-def _encoded(tokenizer: Any, each: Listed) -> list[tuple[list[int], list[int]]]:
+def _encoded(tokenizer: Any, each: Listed) -> list[forward.Row]:
     """Return ids and segments of every passage behind the query."""
     found = tokenizer(
         [each.query] * len(each.passages),
@@ -178,16 +160,6 @@ def _filled(window: Sequence[int], lengths: Sequence[int], width: int) -> list[B
             found.append([])
         found[-1].append(place)
     return found
-
-
-def _padded(lists: Sequence[list[tuple[list[int], list[int]]]], device: str) -> dict[str, torch.Tensor]:
-    rows = [row for each in lists for row in each]
-    longest = max(len(ids) for ids, _ in rows)
-    return {
-        "input_ids": torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows], device=device),
-        "token_type_ids": torch.tensor([types + [0] * (longest - len(types)) for _, types in rows], device=device),
-        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in rows], device=device),
-    }
 
 
 def _optimizer(parameters: dict[str, nn.Parameter]) -> torch.optim.AdamW:

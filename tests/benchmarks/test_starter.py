@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.starter import material, packing, training
+from benchmarks.starter import forward, material, packing, training
 from benchmarks.starter.material import Listed, Pair
 from sidecar.scoring import models, starter
 from tests import tiny_models
@@ -130,7 +130,7 @@ def trained(trunk: Path, work: Path, said: Callable[[str], None]) -> Any:
     """Return a model after twenty steps."""
     work.mkdir(exist_ok=True)
     model = training.new_model(trunk, 1)
-    training.train(model, taught(12), work, steps=20, seed=1, said=said, dtype=None, every=5)
+    training.train(model, taught(12), work, steps=20, seed=1, said=said, dtype=torch.float32, every=5)
     return model.eval()
 
 
@@ -140,6 +140,30 @@ def trunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(training, "BATCH_TOKENS", 120)
     monkeypatch.setattr(training, "RATE", 5e-3)
     return tiny_models.bi_encoder(tmp_path / "trunk")
+
+
+def test_the_forward_is_the_models_own(trunk: Path) -> None:
+    """And so are its gradients, with rows of different length and changes that are not 0."""
+    model = training.new_model(trunk, 1)
+    parameters = training.trained(model)
+    for name, parameter in parameters.items():
+        if name.endswith(".up"):
+            torch.nn.init.normal_(parameter, std=0.1)
+    rows = [([1, *range(5, 5 + size), 2], [0, 0] + [1] * size) for size in (3, 9, 4, 1, 6)]
+    longest = max(len(ids) for ids, _ in rows)
+    padded = {
+        "input_ids": torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows]),
+        "token_type_ids": torch.tensor([types + [0] * (longest - len(types)) for _, types in rows]),
+        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in rows]),
+    }
+    found = []
+    for logits in (model(**padded).logits, forward.logits(model, rows, "cpu", torch.float32)):
+        weighted = (logits * torch.arange(1.0, 6.0)[:, None]).sum()
+        found.append((logits.detach(), torch.autograd.grad(weighted, list(parameters.values()))))
+    (own_logits, own), (logits, gradients) = found
+    torch.testing.assert_close(logits, own_logits, rtol=1e-4, atol=1e-5)
+    for name, one, other in zip(parameters, gradients, own, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_a_model_learns_and_what_is_shipped_scores_alike(
