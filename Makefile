@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.stamp-$(shell { cat pyproject.toml constraints.txt; echo "$(T
 MANIFESTS := $(filter-out %/kustomization.yaml docker/kubernetes/ray/% docker/kubernetes/pool/proxy.yaml docker/kubernetes/balanced/proxy.yaml docker/kubernetes/in-pod/sidecar.yaml docker/kubernetes/metrics/%, $(wildcard docker/kubernetes/*/*.yaml))
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engines clients demo test slow integration parity fuzz faults security floors observe soak restarts bench-pool reproduce-card gpu cov check format lint types arch spelling bandit docker-check constraints clean
+.PHONY: help python setup engines clients demo test slow integration parity fuzz faults security floors observe soak restarts bench-pool reproduce-card starter gpu cov check format lint types arch spelling bandit docker-check constraints clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-pool: setup  ## scorers elsewhere: what a second one carries, what the way
 
 reproduce-card: setup  ## the model card of the ms-marco family, from its weights and MS MARCO's files; ARGS="--msmarco FOLDER"
 	@$(BIN)/python -m benchmarks.card $(ARGS)
+
+starter: setup  ## train the starter cross-encoder, or go on where it was stopped; ARGS="--pairs FOLDER"
+	@$(BIN)/python -m benchmarks.starter $(ARGS)
 
 restarts: setup  ## 20 rolling restarts behind HAProxy under load, about 5 minutes; ARGS=--help
 	@$(BIN)/python -m benchmarks.restarts $(ARGS)

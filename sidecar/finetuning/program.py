@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ from sidecar.evaluation.results import Results
 from sidecar.evaluation.sources import open_source
 from sidecar.finetuning import mining, report
 from sidecar.finetuning.early_stop import Evaluation, HeldOut
-from sidecar.finetuning.examples import Example, draw, relevant
+from sidecar.finetuning.examples import Example, TextExample, draw, draw_texts, relevant
 from sidecar.finetuning.mining import Mined
 from sidecar.finetuning.report import Course, NotBetter
 from sidecar.finetuning.request import MEASURE, FinetuneRequest, Recipe
@@ -63,7 +64,13 @@ class Material:
     #: ids of the queries to train on, and of those held out
     trained: Sequence[str]
     held_out: frozenset[str]
-    examples: Sequence[Example]
+    #: of every round; a bi-encoder's rounds differ
+    rounds: Sequence[Sequence[Example] | Sequence[TextExample]]
+
+    @property
+    def examples(self) -> int:
+        """How many a round has."""
+        return len(self.rounds[0])
 
 
 def run(options: Options, request: FinetuneRequest, announce: Announce) -> None:
@@ -80,7 +87,7 @@ def run(options: Options, request: FinetuneRequest, announce: Announce) -> None:
     options = evaluation.with_engine(options)
     folder, request = _resolved(request, announce)
     recipe = request.recipe(is_cross_encoder=folder.is_cross_encoder)
-    material = asyncio.run(_material(options, request, recipe, announce))
+    material = asyncio.run(_material(options, request, recipe, announce, is_cross_encoder=folder.is_cross_encoder))
     watch = _Watch(options, request, material)
     before = watch(request.model, announce)
     untuned = before.systems[0].means[MEASURE]
@@ -93,7 +100,7 @@ def run(options: Options, request: FinetuneRequest, announce: Announce) -> None:
     course = Course(
         trained=len(material.trained),
         held_out=len(material.held_out),
-        examples=len(material.examples),
+        examples=material.examples,
         first_stage=before.first_stage.means[MEASURE],
         untuned=untuned,
         evaluations=evaluations.evaluations,
@@ -145,7 +152,9 @@ def _check_installed() -> None:
         raise ConfigError(f"finetune needs {', '.join(missing)}: pip install 'rerank-sidecar[finetune]'")
 
 
-async def _material(options: Options, request: FinetuneRequest, recipe: Recipe, announce: Announce) -> Material:
+async def _material(
+    options: Options, request: FinetuneRequest, recipe: Recipe, announce: Announce, *, is_cross_encoder: bool
+) -> Material:
     """Ask the first stage all judged queries, split them, and draw the examples."""
     asked = request.training_source()
     dataset = datasets.load(asked.dataset, asked.qrels, relevant_from=asked.relevant_from).limited(asked.limit)
@@ -156,19 +165,46 @@ async def _material(options: Options, request: FinetuneRequest, recipe: Recipe, 
     mining.check(mined)
     apart = held_out(dataset.queries, count, request.seed)
     trained = [query for query in dataset.queries if query not in apart]
-    examples = draw(
+    rounds = _rounds(trained, qrels, mined, request, recipe, is_cross_encoder=is_cross_encoder)
+    found = Material(dataset=dataset, mined=mined, trained=trained, held_out=frozenset(apart), rounds=rounds)
+    if not found.examples:
+        raise ConfigError(f"{request.qrels}: no relevant document has a text: give the corpus, or search deeper")
+    announce(f"{found.examples} examples of {len(trained)} queries; {len(apart)} queries held out")
+    return found
+
+
+def _rounds(
+    trained: Sequence[str],
+    qrels: Qrels,
+    mined: Mined,
+    request: FinetuneRequest,
+    recipe: Recipe,
+    *,
+    is_cross_encoder: bool,
+) -> Sequence[Sequence[Example] | Sequence[TextExample]]:
+    if is_cross_encoder:
+        return [
+            draw(
+                trained,
+                qrels,
+                mined,
+                relevant_from=request.relevant_from,
+                per_query=recipe.per_query,
+                negatives=recipe.negatives,
+                seed=request.seed,
+            )
+        ]
+    return draw_texts(
         trained,
         qrels,
         mined,
         relevant_from=request.relevant_from,
         per_query=recipe.per_query,
+        per_text=recipe.per_text,
         negatives=recipe.negatives,
+        rounds=math.ceil(recipe.epochs),
         seed=request.seed,
     )
-    if not examples:
-        raise ConfigError(f"{request.qrels}: no relevant document has a text: give the corpus, or search deeper")
-    announce(f"{len(examples)} examples of {len(trained)} queries; {len(apart)} queries held out")
-    return Material(dataset=dataset, mined=mined, trained=trained, held_out=frozenset(apart), examples=examples)
 
 
 async def _mined(options: Options, request: FinetuneRequest, dataset: Dataset, announce: Announce) -> Mined:
@@ -227,14 +263,14 @@ def _train(
         folder=folder,
         kind=facts.kind,
         max_length=facts.max_length,
-        examples=material.examples,
+        rounds=material.rounds,
         queries=material.dataset.queries,
         texts=material.mined.texts,
         qrels=material.dataset.qrels or {},
         relevant=relevant(material.dataset.qrels or {}, request.relevant_from),
     )
     placement = place(options.settings.model.device, options.settings.model.dtype)
-    whole, between = training.steps(len(material.examples), recipe, request.evaluations)
+    whole, between = training.steps(material.examples, recipe, request.evaluations)
     announce(f"training: {recipe.method}, {whole} steps of {recipe.batch_size} examples, measured every {between}")
     with bar("steps", whole) as advance:
         training.train(

@@ -28,11 +28,15 @@ class Recipe:
     method: Method
     #: the highest
     learning_rate: float
-    #: examples of a step
+    #: layers that are trained, from the last one on; None = all
+    layers: int | None
+    #: examples of a step: of cross-encoders a relevant text of a query, of bi-encoders a text and queries
     batch_size: int
-    #: examples of a query at most, each with a relevant text of its own; and texts beside it that are not relevant
-    per_query: int
+    #: relevant texts of a query at most, None = all; and texts beside each that are not relevant
+    per_query: int | None
     negatives: int
+    #: queries of a text at most; of bi-encoders alone
+    per_text: int
     #: rounds over all examples
     epochs: float
     #: tokens of a text in training
@@ -40,10 +44,26 @@ class Recipe:
 
 
 CROSS_ENCODER: Final = Recipe(
-    method="lora", learning_rate=5e-4, batch_size=16, per_query=4, negatives=3, epochs=1.0, max_length=128
+    method="lora",
+    learning_rate=5e-4,
+    layers=None,
+    batch_size=16,
+    per_query=4,
+    negatives=3,
+    per_text=1,
+    epochs=1.0,
+    max_length=128,
 )
 BI_ENCODER: Final = Recipe(
-    method="full", learning_rate=1e-4, batch_size=32, per_query=8, negatives=1, epochs=1.0, max_length=128
+    method="full",
+    learning_rate=3e-4,
+    layers=2,
+    batch_size=64,
+    per_query=None,
+    negatives=0,
+    per_text=8,
+    epochs=8.0,
+    max_length=256,
 )
 OTHER_RATES: Final[dict[Method | None, float]] = {"full": 5e-5, "lora": 5e-4}
 """Learning rates of the method that is not the recipe's. The figures behind all of it are in docs/finetuning.md."""
@@ -68,9 +88,11 @@ class FinetuneRequest:
     #: what the recipe of the kind of model has otherwise; None = as it is there
     method: Method | None = None
     learning_rate: float | None = None
+    layers: int | None = None
     batch_size: int | None = None
     per_query: int | None = None
     negatives: int | None = None
+    per_text: int | None = None
     epochs: float | None = None
     max_length: int | None = None
     #: what is searched, as `evaluate` has it
@@ -89,7 +111,7 @@ class FinetuneRequest:
     held_out: int | None = None
     #: evaluations in the course of the training, and how many in a row may bring nothing
     evaluations: int = 6
-    patience: int = 2
+    patience: int = 3
     seed: int = 42
     #: judged queries at most, held out or trained on
     limit: int | None = None
@@ -118,8 +140,10 @@ class FinetuneRequest:
         """Return how a model of a kind is trained: the kind's recipe, but for what was said.
 
         Raises:
-            ConfigError: a cross-encoder would have nothing to tell a relevant text from.
+            ConfigError: a cross-encoder would have nothing to tell a relevant text from, or queries that it cannot use.
         """
+        if is_cross_encoder and self.per_text is not None:
+            raise ConfigError("--per-text: a cross-encoder reads a text anew for every query; see --per-query")
         if is_cross_encoder and self.negatives == 0:
             raise ConfigError("--negatives: a cross-encoder compares a relevant text with others: give 1 or more")
         usual = CROSS_ENCODER if is_cross_encoder else BI_ENCODER

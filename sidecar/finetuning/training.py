@@ -26,6 +26,7 @@ from sentence_transformers.cross_encoder.losses import LambdaLoss
 from sentence_transformers.sentence_transformer.trainer import SentenceTransformerTrainer
 from sentence_transformers.sentence_transformer.training_args import SentenceTransformerTrainingArguments
 from torch import nn
+from torch.utils.data import BatchSampler, SequentialSampler
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -33,7 +34,7 @@ from sidecar.errors import ConfigError
 from sidecar.evaluation.judgments import Qrels
 from sidecar.finetuning import saving
 from sidecar.finetuning.early_stop import Evaluation, HeldOut
-from sidecar.finetuning.examples import Example
+from sidecar.finetuning.examples import Example, TextExample
 from sidecar.finetuning.losses import RankingLoss
 from sidecar.finetuning.request import FinetuneRequest, Recipe
 from sidecar.scoring.base import ScoreKind
@@ -61,7 +62,8 @@ class Lesson:
     kind: ScoreKind
     #: tokens that the model reads when it serves
     max_length: int
-    examples: Sequence[Example]
+    #: examples of every round: of cross-encoders one round, which is gone through as often as there are epochs
+    rounds: Sequence[Sequence[Example] | Sequence[TextExample]]
     queries: Mapping[str, str]
     texts: Mapping[str, str]
     qrels: Qrels
@@ -71,11 +73,6 @@ class Lesson:
     def is_cross_encoder(self) -> bool:
         """Whether it reads query and text together."""
         return self.kind == "cross-encoder"
-
-    @property
-    def width(self) -> int:
-        """Documents that every example has."""
-        return min(len(example.documents) for example in self.examples)
 
 
 def train(
@@ -92,19 +89,20 @@ def train(
     `said` hears of every evaluation, `advance` of every step.
     """
     recipe = request.recipe(is_cross_encoder=lesson.is_cross_encoder)
-    whole, between = steps(len(lesson.examples), recipe, request.evaluations)
+    whole, between = steps(len(lesson.rounds[0]), recipe, request.evaluations)
     if held_out.is_over or any(each.step >= whole for each in held_out.evaluations):
         return
     transformers.set_seed(request.seed)
     transformers.utils.logging.disable_progress_bar()
     model = _model(lesson, recipe, placement)
-    _choose_parameters(model, recipe.method)
-    arguments = _arguments(lesson, recipe, placement, request, whole, between)
+    _choose_parameters(model, recipe.method, recipe.layers)
+    dataset = _dataset(lesson)
+    arguments = _arguments(lesson, recipe, placement, request, whole, between, dataset.column_names)
     kind: Any = _CrossEncoderTrainer if lesson.is_cross_encoder else _BiEncoderTrainer
     trainer = kind(
         model=model,
         args=arguments,
-        train_dataset=_dataset(lesson),
+        train_dataset=dataset,
         loss=_loss(lesson, model),
         evaluator=_Evaluator(held_out, lesson.folder, said),
         callbacks=[_Course(held_out, advance)],
@@ -124,10 +122,8 @@ def steps(examples: int, recipe: Recipe, evaluations: int) -> tuple[int, int]:
 def _model(lesson: Lesson, recipe: Recipe, placement: Placement) -> Any:
     kind: Any = CrossEncoder if lesson.is_cross_encoder else SentenceTransformer
     settings: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
-    if placement.kind == "cpu":
-        settings["attn_implementation"] = (
-            "eager"  # a step takes two thirds of the time: the fused backward is slow there
-        )
+    if placement.kind == "cpu" and recipe.layers is None:
+        settings["attn_implementation"] = "eager"  # its backward is the quicker one; the fused forward is quicker
     model = kind(
         str(lesson.folder.path),
         device=placement.device,
@@ -142,18 +138,36 @@ def _model(lesson: Lesson, recipe: Recipe, placement: Placement) -> Any:
     return model
 
 
-def _choose_parameters(model: Any, method: str) -> None:
-    """Leave trainable: all but the vocabulary, or LoRA adapters on every layer of the trunk, and the head."""
+def _choose_parameters(model: Any, method: str, last: int | None = None) -> None:
+    """Leave trainable: all but the vocabulary, or LoRA adapters on the layers of the trunk, and the head.
+
+    Of the layers only so many last ones, where that was asked for: what is below needs no gradients, and keeps what the
+    model knows of language.
+
+    Raises:
+        ConfigError: so many were asked for of a model whose layers are not to be told apart.
+    """
     trunk = model.transformers_model.base_model
+    layers = _layers(trunk)
+    if last is not None and not layers:
+        raise ConfigError(f"--layers: the layers of {type(trunk).__name__} are not to be told apart: leave it out")
+    chosen = layers[-last:] if last is not None else layers or [trunk]
     if method == "full":
         trunk.get_input_embeddings().requires_grad_(False)
+        if last is not None and last < len(layers):
+            trunk.requires_grad_(False)
+            for part in (*chosen, getattr(trunk, "pooler", None)):
+                if part is not None:
+                    part.requires_grad_(True)
         return
     from peft import LoraConfig, inject_adapter_in_model
 
     adapted = [
         name
         for name, layer in model.transformers_model.named_modules()
-        if isinstance(layer, nn.Linear) and any(layer is own for own in trunk.modules()) and "pooler" not in name
+        if isinstance(layer, nn.Linear)
+        and any(layer is own for part in chosen for own in part.modules())
+        and "pooler" not in name
     ]
     in_trunk = {id(parameter) for name, parameter in trunk.named_parameters() if "pooler" not in name}
     head = [parameter for parameter in model.parameters() if id(parameter) not in in_trunk]
@@ -163,30 +177,52 @@ def _choose_parameters(model: Any, method: str) -> None:
         parameter.requires_grad_(True)
 
 
+def _layers(trunk: Any) -> Sequence[nn.Module]:
+    """Return the layers of a trunk in order: a list of modules that is as long as its config says; of ALBERT none."""
+    count = trunk.config.num_hidden_layers
+    lists = (module for module in trunk.modules() if isinstance(module, nn.ModuleList) and len(module) == count)
+    return list(next(lists, ()))
+
+
 def _dataset(lesson: Lesson) -> Dataset:
+    examples = [example for each in lesson.rounds for example in each]
     if lesson.is_cross_encoder:
-        return _lists(lesson)
+        return _lists(lesson, [example for example in examples if isinstance(example, Example)])
+    return _texts(lesson, [example for example in examples if isinstance(example, TextExample)])
+
+
+def _texts(lesson: Lesson, examples: Sequence[TextExample]) -> Dataset:
+    """Return rows of as many queries: a text that answers fewer has one of them again, which counts once."""
+    width = max(len(example.queries) for example in examples)
+    others = min(len(example.negatives) for example in examples)
+    asked = [[*example.queries, *example.queries[:1] * (width - len(example.queries))] for example in examples]
+    columns: dict[str, list[Any]] = {"text": [lesson.texts[example.text] for example in examples]}
+    for place in range(width):
+        columns[f"query_{place}"] = [lesson.queries[row[place]] for row in asked]
+    for place in range(others):
+        columns[f"other_{place}"] = [lesson.texts[example.negatives[place]] for example in examples]
     queries = {query: number for number, query in enumerate(lesson.queries)}
     documents = {document: number for number, document in enumerate(lesson.texts)}
-    columns: dict[str, list[Any]] = {"query": [lesson.queries[example.query] for example in lesson.examples]}
-    for place in range(lesson.width):
-        columns[f"text_{place}"] = [lesson.texts[example.documents[place]] for example in lesson.examples]
     columns["label"] = [
-        [queries[example.query], *(documents[id] for id in example.documents[: lesson.width])]
-        for example in lesson.examples
+        [
+            documents[example.text],
+            *(queries[query] for query in row),
+            *(documents[id] for id in example.negatives[:others]),
+        ]
+        for example, row in zip(examples, asked, strict=True)
     ]
     return Dataset.from_dict(columns)
 
 
-def _lists(lesson: Lesson) -> Dataset:
+def _lists(lesson: Lesson, examples: Sequence[Example]) -> Dataset:
     grades = lesson.qrels
     return Dataset.from_dict(
         {
-            "query": [lesson.queries[example.query] for example in lesson.examples],
-            "texts": [[lesson.texts[id] for id in example.documents] for example in lesson.examples],
+            "query": [lesson.queries[example.query] for example in examples],
+            "texts": [[lesson.texts[id] for id in example.documents] for example in examples],
             "label": [
                 [float(grades[example.query][example.positive]), *(0.0 for _ in example.negatives)]
-                for example in lesson.examples
+                for example in examples
             ],
         }
     )
@@ -196,17 +232,24 @@ def _loss(lesson: Lesson, model: Any) -> nn.Module:
     if lesson.is_cross_encoder:
         loss: nn.Module = LambdaLoss(model)
         return loss
+    asked = max(len(example.queries) for each in lesson.rounds for example in each if isinstance(example, TextExample))
     documents = {document: number for number, document in enumerate(lesson.texts)}
     answers = {
         number: frozenset(documents[id] for id in lesson.relevant.get(query, ()) if id in documents)
         for number, query in enumerate(lesson.queries)
     }
     template = probe_single(load_tokenizer(lesson.folder.path))
-    return RankingLoss(model, answers, template, is_late=lesson.kind == "late-interaction")
+    return RankingLoss(model, answers, template, asked=asked, is_late=lesson.kind == "late-interaction")
 
 
 def _arguments(
-    lesson: Lesson, recipe: Recipe, placement: Placement, request: FinetuneRequest, whole: int, between: int
+    lesson: Lesson,
+    recipe: Recipe,
+    placement: Placement,
+    request: FinetuneRequest,
+    whole: int,
+    between: int,
+    columns: Sequence[str],
 ) -> Any:
     is_cross = lesson.is_cross_encoder
     rounds = placement.dtype != "fp32"
@@ -233,15 +276,22 @@ def _arguments(
         bf16=rounds and not is_fp16,
         fp16=is_fp16,
         dataloader_pin_memory=placement.kind == "cuda",
-        prompts=None if is_cross else _prompts(lesson),
+        prompts=None if is_cross else _prompts(lesson, columns),
+        **({} if is_cross else {"batch_sampler": _in_order}),
     )
 
 
-def _prompts(lesson: Lesson) -> dict[str, str] | None:
+def _in_order(dataset: Dataset, *, batch_size: int, drop_last: bool, **_: Any) -> BatchSampler:
+    """Return batches of rows as they come: every round is in an order of its own."""
+    return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
+
+
+def _prompts(lesson: Lesson, columns: Sequence[str]) -> dict[str, str] | None:
     """Return what stands in front of the texts of every column."""
     query, text = lesson.folder.prompts()
-    columns = {f"text_{place}": text for place in range(lesson.width)}
-    return {"query": query, **columns} if query or text else None
+    if not query and not text:
+        return None
+    return {name: query if name.startswith("query") else text for name in columns if name != "label"}
 
 
 class _Evaluator(BaseEvaluator):

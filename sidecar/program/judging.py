@@ -349,6 +349,12 @@ def finetune(
     negatives: Annotated[
         int | None, typer.Option("--negatives", min=0, help="Other texts beside each of them (cross-encoders: some).")
     ] = None,
+    per_text: Annotated[
+        int | None, typer.Option("--per-text", min=1, help="Queries of a text in a round (bi-encoders).")
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option("--layers", min=1, help="Layers that are trained, from the last one on.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", min=0.01, help="Rounds over all examples.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Examples of a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="The highest.")] = None,
@@ -359,7 +365,7 @@ def finetune(
     evaluations: Annotated[int, typer.Option("--evaluations", min=1, help="Evaluations and checkpoints.")] = 6,
     patience: Annotated[
         int, typer.Option("--patience", min=1, help="Evaluations without a gain that end the training.")
-    ] = 2,
+    ] = 3,
     relevant_from: Annotated[int, typer.Option("--relevant-from", min=1, help="Lowest grade that is relevant.")] = 1,
     limit: Annotated[int | None, typer.Option("--limit", min=2, help="Judged queries at most.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same judgments: same model.")] = 42,
@@ -400,6 +406,8 @@ def finetune(
             held_out=held_out,
             per_query=per_query,
             negatives=negatives,
+            per_text=per_text,
+            layers=layers,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sidecar.evaluation.runs import ScoredId
-from sidecar.finetuning.examples import Example, draw
+from sidecar.finetuning.examples import Example, TextExample, draw, draw_texts
 from sidecar.finetuning.mining import Mined
 
 TEXTS = {id: f"text {id}" for id in "abcdefghij"}
@@ -53,3 +53,37 @@ def test_a_query_without_a_relevant_text_has_none() -> None:
     """It is passed over."""
     assert [] == drawn({"q": {"z": 1}})
     assert [] == draw(["other"], {}, MINED, relevant_from=1, per_query=3, negatives=2, seed=1)
+
+
+TOPICS = {"q": {"a": 1, "b": 2, "c": 0}, "p": {"a": 1}, "other": {"a": 1, "z": 1}}
+ASKED = Mined(rankings={"q": RANKING, "p": RANKING, "other": []}, texts=TEXTS)
+
+
+def drawn_texts(**changes: Any) -> list[list[TextExample]]:
+    """Return rounds of the texts of three queries."""
+    settings = {"relevant_from": 1, "per_query": None, "per_text": 2, "negatives": 1, "rounds": 20, "seed": 1}
+    return draw_texts(list(TOPICS), TOPICS, ASKED, **{**settings, **changes})
+
+
+def test_every_round_has_each_text_once_with_queries_that_it_answers() -> None:
+    """Other ones and in another order from round to round, in the end all."""
+    rounds = drawn_texts()
+    seen = set()
+    for examples in rounds:
+        assert ["a", "b"] == sorted(example.text for example in examples)
+        for example in examples:
+            seen |= {(example.text, query) for query in example.queries}
+            assert len(example.queries) == len(set(example.queries)) <= 2
+    assert {("a", "q"), ("a", "p"), ("a", "other"), ("b", "q")} == seen
+    assert 1 < len({tuple(example.text for example in examples) for examples in rounds})
+    assert rounds == drawn_texts()
+    assert rounds != drawn_texts(seed=2)
+
+
+def test_negatives_of_a_text_do_not_answer_its_first_query() -> None:
+    """What was judged comes first."""
+    for example in (example for examples in drawn_texts() for example in examples):
+        (negative,) = example.negatives
+        assert TOPICS[example.queries[0]].get(negative, 0) == 0
+        assert "q" != example.queries[0] or "c" == negative
+    assert all(example.negatives == () for examples in drawn_texts(negatives=0) for example in examples)

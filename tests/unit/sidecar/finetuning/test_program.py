@@ -36,7 +36,7 @@ def tuned(folder: Path, model: Path, **changes: Any) -> list[str]:
 
 def test_a_model_is_tuned_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On queries that were held out; what was needed on the way is gone."""
-    lines = tuned(tmp_path, tiny_models.bi_encoder(tmp_path / "base"))
+    lines = tuned(tmp_path, tiny_models.bi_encoder(tmp_path / "base"), epochs=20.0)
     assert f"wrote {tmp_path / 'tuned'}: serve it with --model {tmp_path / 'tuned'}" == lines[-1]
     figures = json.loads((tmp_path / "tuned" / "finetuning.json").read_text())
     assert (24, 6) == (figures["course"]["trained_queries"], figures["course"]["held_out_queries"])

@@ -70,6 +70,8 @@ def test_what_is_not_said_is_the_kinds(tmp_path: Path) -> None:
     """Cross-encoders by adapters, with the texts of an example; bi-encoders whole, with those of the batch."""
     assert CROSS_ENCODER == asked(tmp_path).recipe(is_cross_encoder=True)
     assert BI_ENCODER == asked(tmp_path).recipe(is_cross_encoder=False)
+    with pytest.raises(ConfigError, match="--per-text"):
+        asked(tmp_path, per_text=4).recipe(is_cross_encoder=True)
     with pytest.raises(ConfigError, match="--negatives"):
         asked(tmp_path, negatives=0).recipe(is_cross_encoder=True)
     assert replace(BI_ENCODER, negatives=2) == asked(tmp_path, negatives=2).recipe(is_cross_encoder=False)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from sidecar.evaluation.runs import ScoredId
 from sidecar.finetuning.early_stop import HeldOut
-from sidecar.finetuning.examples import draw, relevant
+from sidecar.finetuning.examples import draw, draw_texts, relevant
 from sidecar.finetuning.mining import Mined
 from sidecar.finetuning.request import FinetuneRequest
 from sidecar.scoring import models
@@ -35,12 +37,15 @@ def lesson(folder: Path, kind: Any) -> training.Lesson:
     queries, qrels = lessons.queries(), lessons.qrels()
     ranking = [ScoredId(id, 0.0) for id in lessons.documents()]
     mined = Mined(rankings=dict.fromkeys(queries, ranking), texts=lessons.documents())
-    examples = draw(list(queries), qrels, mined, relevant_from=1, per_query=4, negatives=3, seed=1)
+    settings: Any = {"relevant_from": 1, "per_query": 4, "negatives": 3, "seed": 1}
+    is_list = kind == "cross-encoder"
     return training.Lesson(
         folder=ModelFolder(name="tiny", path=folder),
         kind=kind,
         max_length=32,
-        examples=examples,
+        rounds=[draw(list(queries), qrels, mined, **settings)]
+        if is_list
+        else draw_texts(list(queries), qrels, mined, rounds=10, per_text=10, **settings),
         queries=queries,
         texts=mined.texts,
         qrels=qrels,
@@ -87,16 +92,30 @@ def test_models_learn(make: Callable[[Path], Path], kind: str, method: Any, tmp_
     """What the words of the topics have to do with each other."""
     base = make(tmp_path / "base")
     before = accuracy(base)
-    found = trained(base, kind, request(tmp_path / "tuned", method=method))
+    epochs = 1.0 if kind == "cross-encoder" else 10.0  # a text is once in a round, a query with several texts
+    found = trained(base, kind, request(tmp_path / "tuned", method=method, epochs=epochs))
     assert found.best is not None
     assert found.best.value > before + 0.2
     assert found.best.value == accuracy(found.best_folder)
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_only_the_last_layers_change_where_that_was_asked(method: Any, tmp_path: Path) -> None:
+    """And nothing below them."""
+    base = tiny_models.bi_encoder(tmp_path / "base")
+    found = trained(base, "late-interaction", request(tmp_path / "tuned", method=method, layers=1))
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, found.best_folder))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    last = max(int(name.split(".")[2]) for name in before if name.startswith("encoder.layer."))
+    assert last > 0
+    assert changed
+    assert all(name.startswith(f"encoder.layer.{last}.") for name in changed)
+
+
 def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     """To the same model that it would have come to, which another run with its seed comes to, too."""
     base = tiny_models.bi_encoder(tmp_path / "base")
-    whole = trained(base, "late-interaction", request(tmp_path / "whole"))
+    whole = trained(base, "late-interaction", request(tmp_path / "whole", epochs=10.0))
 
     def until_the_second(folder: Path) -> float:
         if (tmp_path / "parts.work" / "held-out.json").is_file():
@@ -104,11 +123,11 @@ def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         return accuracy(folder)
 
     with pytest.raises(Stopped):
-        trained(base, "late-interaction", request(tmp_path / "parts"), until_the_second)
-    parts = trained(base, "late-interaction", request(tmp_path / "parts", resume=True))
+        trained(base, "late-interaction", request(tmp_path / "parts", epochs=10.0), until_the_second)
+    parts = trained(base, "late-interaction", request(tmp_path / "parts", epochs=10.0, resume=True))
     assert [each.step for each in whole.evaluations] == [each.step for each in parts.evaluations]
     assert scores(whole.best_folder) == pytest.approx(scores(parts.best_folder), abs=1e-4)
-    ended = trained(base, "late-interaction", request(tmp_path / "parts", resume=True), lambda _: 9.9)
+    ended = trained(base, "late-interaction", request(tmp_path / "parts", epochs=10.0, resume=True), lambda _: 9.9)
     assert parts.evaluations == ended.evaluations
 
 
