@@ -6,7 +6,7 @@ the score that the model ranks with, and an early stop on the measure that `eval
     request      what was asked for on the command line
     split        which queries are held out
     mining       what the first stage gives to each query, with the texts that a model would read
-    examples     a text that answers a query, and texts that seem to
+    examples     a text that answers a query, and texts that seem to; or a text and the queries that it answers
     losses       bi-encoders: the score that they serve with, as a loss
     training     sentence-transformers' trainers, full or LoRA, from checkpoint to checkpoint
     early_stop   the held-out queries: measure, keep the best, stop
